@@ -1,0 +1,45 @@
+/**
+ * A place in a lane, ordered by (major, minor, index).
+ *
+ * RocketMQ uses `major` alone (the queue offset, text `125000`); Pulsar uses ledger, entry and batch index
+ * (text `812:45:3`, or `812:45` for a whole entry). Parts that are not used hold -1. All parts are safe integers:
+ * a RocketMQ offset and a Pulsar ledger id stay far below 2^53 in any cluster that exists.
+ */
+export interface Position {
+  readonly major: number;
+  readonly minor: number;
+  readonly index: number;
+}
+
+/** A RocketMQ queue offset, or any other single counter, as a position. */
+export function offsetPosition(offset: number): Position {
+  return { major: offset, minor: -1, index: -1 };
+}
+
+/** A Pulsar message id as a position; `index` is -1 for a whole entry. */
+export function entryPosition(ledger: number, entry: number, index = -1): Position {
+  return { major: ledger, minor: entry, index };
+}
+
+/** Negative when `a` comes before `b`, positive when after, 0 when equal. */
+export function comparePositions(a: Position, b: Position): number {
+  return a.major - b.major || a.minor - b.minor || a.index - b.index;
+}
+
+/** The text form: unused trailing parts are left out. */
+export function formatPosition(position: Position): string {
+  if (position.minor < 0) return String(position.major);
+  if (position.index < 0) return `${position.major}:${position.minor}`;
+  return `${position.major}:${position.minor}:${position.index}`;
+}
+
+const POSITION_TEXT = /^(-?\d{1,16})(?::(-?\d{1,16})(?::(-?\d{1,16}))?)?$/;
+
+/** Reads the text form; `undefined` when it is not one. */
+export function parsePosition(text: string): Position | undefined {
+  const match = POSITION_TEXT.exec(text);
+  if (match === null) return undefined;
+  const [major, minor, index] = [Number(match[1]), Number(match[2] ?? -1), Number(match[3] ?? -1)];
+  if (![major, minor, index].every(Number.isSafeInteger)) return undefined;
+  return { major, minor, index };
+}

@@ -1,0 +1,87 @@
+import { formatPosition, type Position, parsePosition } from './position.ts';
+
+/**
+ * Where a record comes from: the property `ISTHMUS` that each mirrored record carries.
+ *
+ * Grammar (ASCII; `%`, `;`, `,`, `>`, `+` and control characters inside names are written `%XX`):
+ *   mark      = "1" ";" cluster ";" topic ";" lane ";" positions ";" time [ ";" passed ]
+ *   positions = run *( "," run )         ; where in the lane, in ascending order
+ *   run       = position [ "+" count ]   ; `count` neighbours from `position` on (major counts up), 1 when absent
+ *   time      = base-36 milliseconds since 1970 at which the source stored the first record
+ *   passed    = cluster *( ">" cluster ) ; clusters between the origin and the writer of the mark, oldest first
+ * On a Pulsar batch the mark stands on the entry, where consumers do not see it, and speaks of all its records.
+ */
+export const PROVENANCE_PROPERTY = 'ISTHMUS';
+
+/** `count` neighbouring records from `first` on. */
+export interface PositionRun {
+  readonly first: Position;
+  readonly count: number;
+}
+
+export interface Provenance {
+  readonly cluster: string;
+  readonly topic: string;
+  readonly lane: string;
+  readonly runs: readonly PositionRun[];
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly passed: readonly string[];
+}
+
+const VERSION = '1';
+const RESERVED = /[%;,>+\u0000-\u0020\u007f]/g;
+
+function escapeName(name: string): string {
+  return name.replace(RESERVED, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+}
+
+function unescapeName(text: string): string {
+  return text.replace(/%([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+export function formatRuns(runs: readonly PositionRun[]): string {
+  return runs.map((run) => (run.count === 1 ? formatPosition(run.first) : `${formatPosition(run.first)}+${run.count}`)).join(',');
+}
+
+export function formatProvenance(mark: Provenance): string {
+  const names = [mark.cluster, mark.topic, mark.lane].map(escapeName).join(';');
+  const passed = mark.passed.length === 0 ? '' : `;${mark.passed.map(escapeName).join('>')}`;
+  return `${VERSION};${names};${formatRuns(mark.runs)};${mark.time.toString(36)}${passed}`;
+}
+
+function parseRun(text: string): PositionRun | undefined {
+  const plus = text.indexOf('+');
+  const first = parsePosition(plus < 0 ? text : text.slice(0, plus));
+  const count = plus < 0 ? 1 : Number(text.slice(plus + 1));
+  if (first === undefined || !Number.isSafeInteger(count) || count < 1) return undefined;
+  return { first, count };
+}
+
+/** Reads a mark; `undefined` when it is damaged or of another version, so that the record counts as local, never as gone. */
+export function parseProvenance(text: string): Provenance | undefined {
+  const parts = text.split(';');
+  const [version, cluster, topic, lane, positions, time, passed] = parts;
+  if (version !== VERSION || parts.length > 7 || !cluster || !topic || lane === undefined || !positions || !time) return undefined;
+  const runs: PositionRun[] = [];
+  for (const part of positions.split(',')) {
+    const run = parseRun(part);
+    if (run === undefined) return undefined;
+    runs.push(run);
+  }
+  const millis = Number.parseInt(time, 36);
+  if (!Number.isSafeInteger(millis)) return undefined;
+  return {
+    cluster: unescapeName(cluster),
+    topic: unescapeName(topic),
+    lane: unescapeName(lane),
+    runs,
+    time: millis,
+    passed: passed ? passed.split('>').map(unescapeName) : [],
+  };
+}
+
+/** Whether a record with this mark has been in a cluster before, as its origin or on its way. */
+export function hasPassed(mark: Provenance, cluster: string): boolean {
+  return mark.cluster === cluster || mark.passed.includes(cluster);
+}

@@ -1,0 +1,132 @@
+import type { Position } from './position.ts';
+
+/** A property that a source driver has to add because the source keeps the fact outside its properties (for example RocketMQ's `flag`). */
+export type ExtraProperty = readonly [name: string, value: string];
+
+const EMPTY: Buffer = Buffer.alloc(0);
+
+/** Number of ints a property row holds: name start, name end, value start, value end; all are places in `bytes`. */
+export const PROPERTY_ROW = 4;
+
+/**
+ * Records as the bytes that came from the broker, plus where each thing begins.
+ *
+ * Columns instead of an object per record: a reply of 32 messages would otherwise cost some 300 small objects. Nothing
+ * is decoded until a stage asks. Ranges are `[start, end)` in `bytes`; a range that is absent has start -1.
+ * A batch belongs to a pool of its driver: whoever gets one calls `release` exactly once and touches it no more after.
+ */
+export class RecordBatch {
+  bytes: Buffer = EMPTY;
+  count = 0;
+  /** Bytes held in memory by this batch, as charged to the reader's budget. */
+  heldBytes = 0;
+
+  major: Float64Array;
+  minor: Float64Array;
+  index: Int32Array;
+  /** Milliseconds since 1970; when the producer made the record. */
+  eventTime: Float64Array;
+  /** Milliseconds since 1970; when the source stored the record. */
+  storeTime: Float64Array;
+  bodyStart: Int32Array;
+  bodyEnd: Int32Array;
+  /** The ordering key: sharding key, else the first of KEYS; a partition key on Pulsar. */
+  keyStart: Int32Array;
+  keyEnd: Int32Array;
+  tagStart: Int32Array;
+  tagEnd: Int32Array;
+  /** The value of the `ISTHMUS` property, which is left out of the property rows. */
+  provenanceStart: Int32Array;
+  provenanceEnd: Int32Array;
+  /** Rows of record i: `propertyFirst[i]` up to `propertyFirst[i + 1]`, each `PROPERTY_ROW` ints of `properties`. */
+  propertyFirst: Int32Array;
+  properties: Int32Array;
+  /** Bodies that had to be decompressed, by record number; they replace the body range. */
+  bodies: Map<number, Buffer> | undefined;
+  extras: Map<number, ExtraProperty[]> | undefined;
+  /** Records that the source driver could not turn into a record (for example a body that does not decompress), with the reason. */
+  damaged: Map<number, string> | undefined;
+  /**
+   * Marks to be kept with single records, by record number: set by the provenance stage for records that came from
+   * elsewhere before. All others are spoken for by the mark of their target batch.
+   */
+  marks: Map<number, string> | undefined;
+
+  #free: ((batch: RecordBatch) => void) | undefined;
+
+  constructor(capacity: number, free?: (batch: RecordBatch) => void) {
+    this.major = new Float64Array(capacity);
+    this.minor = new Float64Array(capacity).fill(-1);
+    this.index = new Int32Array(capacity).fill(-1);
+    this.eventTime = new Float64Array(capacity);
+    this.storeTime = new Float64Array(capacity);
+    this.bodyStart = new Int32Array(capacity);
+    this.bodyEnd = new Int32Array(capacity);
+    this.keyStart = new Int32Array(capacity);
+    this.keyEnd = new Int32Array(capacity);
+    this.tagStart = new Int32Array(capacity);
+    this.tagEnd = new Int32Array(capacity);
+    this.provenanceStart = new Int32Array(capacity);
+    this.provenanceEnd = new Int32Array(capacity);
+    this.propertyFirst = new Int32Array(capacity + 1);
+    this.properties = new Int32Array(capacity * PROPERTY_ROW * 12);
+    this.#free = free;
+  }
+
+  get capacity(): number {
+    return this.major.length;
+  }
+
+  positionAt(i: number): Position {
+    return { major: this.major[i] ?? -1, minor: this.minor[i] ?? -1, index: this.index[i] ?? -1 };
+  }
+
+  /** The body as the application wrote it; a view, valid until `release`. */
+  body(i: number): Buffer {
+    return this.bodies?.get(i) ?? this.bytes.subarray(this.bodyStart[i], this.bodyEnd[i]);
+  }
+
+  bodyLength(i: number): number {
+    const replaced = this.bodies?.get(i);
+    return replaced === undefined ? (this.bodyEnd[i] ?? 0) - (this.bodyStart[i] ?? 0) : replaced.length;
+  }
+
+  /** A range as text, `undefined` when absent. For stages and reports; the data path copies bytes instead. */
+  text(start: number | undefined, end: number | undefined): string | undefined {
+    return start === undefined || start < 0 ? undefined : this.bytes.toString('utf8', start, end);
+  }
+
+  /** The value of a property by its name, `undefined` when the record has none. The last one wins, as in RocketMQ. */
+  property(i: number, name: string): string | undefined {
+    const extra = this.extras?.get(i)?.findLast(([key]) => key === name);
+    if (extra !== undefined) return extra[1];
+    for (let row = (this.propertyFirst[i + 1] ?? 0) - 1; row >= (this.propertyFirst[i] ?? 0); row--) {
+      const at = row * PROPERTY_ROW;
+      if (this.text(this.properties[at], this.properties[at + 1]) === name) {
+        return this.text(this.properties[at + 2], this.properties[at + 3]);
+      }
+    }
+    return undefined;
+  }
+
+  /** Makes room for `rows` property rows in all; called by drivers while they decode. */
+  reserveProperties(rows: number): void {
+    if (rows * PROPERTY_ROW <= this.properties.length) return;
+    const grown = new Int32Array(rows * PROPERTY_ROW * 2);
+    grown.set(this.properties);
+    this.properties = grown;
+  }
+
+  /** Gives the batch back to its pool. */
+  release(): void {
+    this.bytes = EMPTY;
+    this.count = 0;
+    this.bodies = undefined;
+    this.extras = undefined;
+    this.damaged = undefined;
+    this.marks = undefined;
+    this.#free?.(this);
+  }
+}
+
+

@@ -1,0 +1,62 @@
+import type { LaneId } from '../model/lane.ts';
+import type { Position } from '../model/position.ts';
+import type { PositionRun } from '../model/provenance.ts';
+
+/** Names a mirror: `link/mirror`. */
+export interface MirrorKey {
+  readonly link: string;
+  readonly mirror: string;
+}
+
+/** How far a lane has come. All records before `next` are stored in the target (or were dropped for a counted reason). */
+export interface Checkpoint {
+  readonly lane: LaneId;
+  readonly next: Position;
+  /** Per target partition: everything this lane stored for positions before `next` lies at or before this place. */
+  readonly targets: Readonly<Record<string, Position>>;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** Where records of a source lane lie in the target: `runs` of neighbours beginning at `target` (see Stored). */
+export interface IndexEntry {
+  readonly runs: readonly PositionRun[];
+  readonly partition: number;
+  readonly target: Position;
+}
+
+/** A wanted mirror or a wish about one, as JSON text made and read by control. */
+export interface RegistryEntry {
+  readonly key: MirrorKey;
+  readonly document: string;
+}
+
+/**
+ * Registry, checkpoints, lane tables and position index. Losing it never loses or doubles records. Every call rejects with STATE_UNAVAILABLE when the store
+ * does not answer within its limit; callers go on and try again later.
+ */
+export interface StateStore {
+  /** A random id made when the store was empty; a changed id means that the store was lost or replaced, and all is written anew. */
+  generation(): Promise<string>;
+
+  loadRegistry(): Promise<RegistryEntry[]>;
+  saveRegistryEntry(entry: RegistryEntry): Promise<void>;
+  deleteRegistryEntry(key: MirrorKey): Promise<void>;
+
+  loadCheckpoints(key: MirrorKey): Promise<Checkpoint[]>;
+  /** All in one round trip. */
+  saveCheckpoints(key: MirrorKey, checkpoints: readonly Checkpoint[]): Promise<void>;
+
+  /** Which lane feeds which partition of a target topic: index = partition. Empty when none was kept. */
+  loadLaneTable(key: MirrorKey, topic: string): Promise<string[]>;
+  saveLaneTable(key: MirrorKey, topic: string, lanes: readonly string[]): Promise<void>;
+
+  /** Appends to the position index of a lane, ascending by source position. One round trip per call, whatever the number of lanes. */
+  appendIndex(key: MirrorKey, entries: readonly { readonly lane: LaneId; readonly entries: readonly IndexEntry[] }[]): Promise<void>;
+  /** The entries that hold or surround [from, to], ascending: includes the last entry that begins at or before `from`. At most `limit`. */
+  readIndex(key: MirrorKey, lane: LaneId, from: Position, to: Position, limit: number): Promise<IndexEntry[]>;
+
+  /** Forgets checkpoints, lane tables and index of a mirror (not its registry entry). */
+  forgetMirror(key: MirrorKey): Promise<void>;
+  close(): Promise<void>;
+}
