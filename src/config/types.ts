@@ -1,0 +1,66 @@
+import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
+
+/** The configuration as the rest of the house sees it: validated, defaults filled in, secrets resolved. */
+export interface Config {
+  readonly region: string;
+  readonly http: HttpConfig;
+  readonly state: StateConfig;
+  readonly clusters: Readonly<Record<string, ClusterConfig>>;
+  readonly links: readonly LinkConfig[];
+  readonly limits: LimitsConfig;
+  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
+}
+
+export interface LinkConfig extends LinkSpec {
+  readonly mirrors: readonly MirrorSpec[];
+}
+
+export interface HttpConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly tokens: readonly { readonly name: string; readonly token: string; readonly role: 'admin' | 'read' }[];
+}
+
+export type StateConfig = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'redis'; readonly url: string; readonly prefix: string };
+
+export interface LimitsConfig {
+  /** Bytes read ahead of the targets, over all lanes. Default 48 MiB. */
+  readonly readAheadBytes: number;
+  /** Bytes sent and not yet stored, over all lanes. Default 48 MiB. */
+  readonly inFlightBytes: number;
+}
+
+export interface TlsConfig {
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly serverName: string | undefined;
+  readonly allowUntrusted: boolean;
+}
+
+export interface RocketmqClusterConfig {
+  readonly type: 'rocketmq';
+  readonly region: string;
+  readonly namesrv: readonly string[];
+  readonly auth: { readonly accessKey: string; readonly secretKey: string; readonly securityToken: string | undefined } | undefined;
+  readonly tls: TlsConfig | undefined;
+}
+
+export interface PulsarClusterConfig {
+  readonly type: 'pulsar';
+  readonly region: string;
+  /** pulsar:// or pulsar+ssl://, several hosts separated by commas. */
+  readonly serviceUrl: string;
+  readonly adminUrl: string;
+  readonly auth: PulsarAuth | undefined;
+  readonly tls: TlsConfig | undefined;
+  readonly listenerName: string | undefined;
+}
+
+/** A token from a file is read again whenever the broker asks for a fresh one. */
+export type PulsarAuth =
+  | { readonly kind: 'token'; readonly token: string }
+  | { readonly kind: 'token-file'; readonly path: string }
+  | { readonly kind: 'tls' };
+
+export type ClusterConfig = RocketmqClusterConfig | PulsarClusterConfig;
