@@ -21,7 +21,7 @@ export class FrameSplitter {
   constructor(maxFrameBytes: number, onFrame: (frame: Buffer) => void, allocate?: (bytes: number) => Buffer) {
     this.#maxFrameBytes = maxFrameBytes;
     this.#onFrame = onFrame;
-    this.#allocate = allocate ?? Buffer.allocUnsafe;
+    this.#allocate = allocate ?? ((bytes) => Buffer.allocUnsafe(bytes));
   }
 
   /** Takes the next `end` bytes of the stream. Throws FRAME_TOO_LARGE; the stream cannot be continued then. */

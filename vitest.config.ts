@@ -1,0 +1,23 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    reporters: ['default'],
+    projects: [
+      { test: { name: 'tidy', include: ['test/tidy.test.ts'] } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { test: { name: 'conformance', include: ['test/conformance/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 120_000 } },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/kit/global-setup.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          // One file at a time: the brokers, the clients and the replicator share two cores.
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
