@@ -1,0 +1,184 @@
+import java.security.MessageDigest;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import org.apache.pulsar.client.api.Consumer;
+import org.apache.pulsar.client.api.Message;
+import org.apache.pulsar.client.api.MessageId;
+import org.apache.pulsar.client.api.MessageIdAdv;
+import org.apache.pulsar.client.api.PulsarClient;
+import org.apache.pulsar.client.api.PulsarClientException;
+import org.apache.pulsar.client.api.Reader;
+import org.apache.pulsar.client.api.SubscriptionInitialPosition;
+import org.apache.pulsar.client.api.SubscriptionType;
+import org.apache.pulsar.client.impl.MessageImpl;
+import org.apache.pulsar.common.api.proto.KeyValue;
+import org.apache.pulsar.common.api.proto.MessageMetadata;
+
+/** Pulsar through its official client. */
+final class Pulsar {
+  private static final HexFormat HEX = HexFormat.of();
+
+  private final Map<String, PulsarClient> clients = new ConcurrentHashMap<>();
+
+  private PulsarClient client(Call call) {
+    return clients.computeIfAbsent(call.text("serviceUrl"), url -> {
+      try {
+        return PulsarClient.builder().serviceUrl(url).operationTimeout(30, TimeUnit.SECONDS).build();
+      } catch (PulsarClientException error) {
+        throw new IllegalStateException(error);
+      }
+    });
+  }
+
+  private interface Each {
+    void accept(int partition, Message<byte[]> message) throws Exception;
+  }
+
+  /** Hands over every message there is, partition by partition, from the earliest to the one that is last now. */
+  private void each(Call call, Each each) throws Exception {
+    List<String> partitions = client(call).getPartitionsForTopic(call.text("topic")).get();
+    for (int partition = 0; partition < partitions.size(); partition++) {
+      try (Reader<byte[]> reader = client(call).newReader().topic(partitions.get(partition)).startMessageId(MessageId.earliest).receiverQueueSize(5000).create()) {
+        while (reader.hasMessageAvailable()) each.accept(partition, reader.readNext());
+      }
+    }
+  }
+
+  /** Streams every message of a topic; "compact" rows are [lane, place, id, key], where place counts the messages of the partition. */
+  Object read(Call call) throws Exception {
+    boolean compact = call.flag("compact");
+    String idProperty = call.text("idProperty", "seq");
+    AtomicLong read = new AtomicLong();
+    each(call, (partition, message) -> {
+      long place = read.getAndIncrement();
+      call.row(compact ? new Object[] {Integer.toString(partition), place, message.getProperty(idProperty), key(message)} : full(partition, message));
+    });
+    return read.get();
+  }
+
+  /** Counts the messages and the different values of a numeric property: cheap enough for a million. */
+  Object count(Call call) throws Exception {
+    String idProperty = call.text("idProperty", "seq");
+    AtomicLong read = new AtomicLong();
+    BitSet seen = new BitSet();
+    each(call, (partition, message) -> {
+      read.incrementAndGet();
+      seen.set(Integer.parseInt(message.getProperty(idProperty)));
+    });
+    Map<String, Object> result = new LinkedHashMap<>();
+    result.put("messages", read.get());
+    result.put("distinct", seen.cardinality());
+    return result;
+  }
+
+  private static Object key(Message<byte[]> message) {
+    return message.hasKey() ? message.getKey() : null;
+  }
+
+  private static Map<String, Object> full(int partition, Message<byte[]> message) throws Exception {
+    MessageIdAdv id = (MessageIdAdv) message.getMessageId();
+    MessageMetadata entry = ((MessageImpl<byte[]>) message).getMessageBuilder();
+    byte[] body = message.getData();
+    Map<String, Object> row = new LinkedHashMap<>();
+    row.put("partition", partition);
+    row.put("messageId", id.getLedgerId() + ":" + id.getEntryId() + ":" + id.getBatchIndex());
+    row.put("batchSize", id.getBatchSize());
+    row.put("producer", message.getProducerName());
+    row.put("sequenceId", message.getSequenceId());
+    row.put("hasKey", message.hasKey());
+    row.put("key", key(message));
+    row.put("keyIsBase64", message.hasBase64EncodedKey());
+    row.put("orderingKeyHex", message.hasOrderingKey() ? HEX.formatHex(message.getOrderingKey()) : null);
+    row.put("properties", new TreeMap<>(message.getProperties()));
+    row.put("eventTime", message.getEventTime());
+    row.put("publishTime", message.getPublishTime());
+    row.put("deliverAtTime", entry.hasDeliverAtTime() ? entry.getDeliverAtTime() : 0);
+    row.put("schemaVersionHex", message.getSchemaVersion() == null ? null : HEX.formatHex(message.getSchemaVersion()));
+    row.put("nullValue", entry.isNullValue());
+    row.put("replicatedFrom", message.getReplicatedFrom());
+    row.put("bodySha256", HEX.formatHex(MessageDigest.getInstance("SHA-256").digest(body)));
+    row.put("bodyLength", body.length);
+    row.put("bodyHex", body.length <= 1024 ? HEX.formatHex(body) : null);
+    row.put("entry", entry(entry));
+    return row;
+  }
+
+  /** What stands in the entry's own metadata, which consumers of a batch do not see. */
+  private static Map<String, Object> entry(MessageMetadata metadata) {
+    List<String[]> properties = new ArrayList<>();
+    for (KeyValue property : metadata.getPropertiesList()) properties.add(new String[] {property.getKey(), property.getValue()});
+    Map<String, Object> entry = new LinkedHashMap<>();
+    entry.put("producer", metadata.getProducerName());
+    entry.put("sequenceId", metadata.getSequenceId());
+    entry.put("highestSequenceId", metadata.hasHighestSequenceId() ? metadata.getHighestSequenceId() : null);
+    entry.put("compression", metadata.getCompression().name());
+    entry.put("messages", metadata.hasNumMessagesInBatch() ? metadata.getNumMessagesInBatch() : null);
+    entry.put("properties", properties);
+    return entry;
+  }
+
+  /**
+   * Follows a topic from its end and notes when each message arrives; first row is "ready". Rows are [id, arrival in microseconds since 1970].
+   * Ends after "count" messages or "timeoutMs".
+   */
+  Object tail(Call call) throws Exception {
+    String idProperty = call.text("idProperty", "seq");
+    long until = System.currentTimeMillis() + call.number("timeoutMs");
+    List<Object[]> arrived = new ArrayList<>();
+    try (Reader<byte[]> reader = client(call).newReader().topic(call.text("topic")).startMessageId(MessageId.latest).create()) {
+      call.row("ready");
+      call.flush();
+      while (arrived.size() < call.number("count") && System.currentTimeMillis() < until) {
+        Message<byte[]> message = reader.readNext(200, TimeUnit.MILLISECONDS);
+        if (message == null) continue;
+        Instant now = Instant.now();
+        arrived.add(new Object[] {message.getProperty(idProperty), now.getEpochSecond() * 1_000_000 + now.getNano() / 1000});
+      }
+    }
+    for (Object[] row : arrived) call.row(row);
+    return arrived.size();
+  }
+
+  /** Several consumers on one subscription; rows are [consumer, lane, place, id, key] in order of arrival. Ends after "expect" messages or a quiet time. */
+  Object consume(Call call) throws Exception {
+    String idProperty = call.text("idProperty", "seq");
+    long expect = call.number("expect");
+    long quietMs = call.number("quietMs", 5_000);
+    AtomicLong places = new AtomicLong();
+    AtomicLong lastMs = new AtomicLong(System.currentTimeMillis());
+    List<Consumer<byte[]>> consumers = new ArrayList<>();
+    try {
+      for (int number = 0; number < call.number("consumers", 1); number++) {
+        int me = number;
+        consumers.add(client(call).newConsumer().topic(call.text("topic")).subscriptionName(call.text("subscription")).consumerName("eyes-" + me)
+          .subscriptionType(SubscriptionType.valueOf(call.text("type", "Key_Shared"))).subscriptionInitialPosition(SubscriptionInitialPosition.Earliest)
+          .messageListener((consumer, message) -> {
+            synchronized (places) {
+              call.row(new Object[] {me, partition(message), places.getAndIncrement(), message.getProperty(idProperty), key(message)});
+            }
+            lastMs.set(System.currentTimeMillis());
+            consumer.acknowledgeAsync(message);
+          }).subscribe());
+      }
+      while (places.get() < expect && System.currentTimeMillis() - lastMs.get() < quietMs) Thread.sleep(50);
+    } finally {
+      for (Consumer<byte[]> consumer : consumers) consumer.close();
+    }
+    return places.get();
+  }
+
+  private static String partition(Message<byte[]> message) {
+    String topic = message.getTopicName();
+    int at = topic.lastIndexOf("-partition-");
+    return at < 0 ? "0" : topic.substring(at + "-partition-".length());
+  }
+}

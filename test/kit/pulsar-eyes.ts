@@ -1,0 +1,158 @@
+/** What the official Pulsar client sees, and the admin REST where it knows more. Times are milliseconds since 1970. */
+import type { ConsumedRow, Row } from '../checkers/row.ts';
+import type { Ask } from './eyes.ts';
+
+export type PulsarRow = {
+  readonly partition: number;
+  /** ledger:entry:batch index; the index is -1 for a message that is an entry of its own. */
+  readonly messageId: string;
+  readonly batchSize: number;
+  readonly producer: string;
+  readonly sequenceId: number;
+  readonly hasKey: boolean;
+  readonly key: string | null;
+  readonly keyIsBase64: boolean;
+  readonly orderingKeyHex: string | null;
+  /** As the client shows them, a map: it keeps neither order nor doubled names. */
+  readonly properties: Readonly<Record<string, string>>;
+  /** 0: none. */
+  readonly eventTime: number;
+  readonly publishTime: number;
+  /** 0: none. */
+  readonly deliverAtTime: number;
+  readonly schemaVersionHex: string | null;
+  readonly nullValue: boolean;
+  readonly replicatedFrom: string | null;
+  readonly bodySha256: string;
+  readonly bodyLength: number;
+  /** Null above 1024 bytes. */
+  readonly bodyHex: string | null;
+  /** The entry's own metadata; for a batch, consumers do not see it. */
+  readonly entry: PulsarEntry;
+};
+
+export type PulsarEntry = {
+  readonly producer: string;
+  readonly sequenceId: number;
+  readonly highestSequenceId: number | null;
+  readonly compression: 'NONE' | 'LZ4' | 'ZLIB' | 'ZSTD' | 'SNAPPY';
+  /** Null: not in batch format. */
+  readonly messages: number | null;
+  /** In the order written. */
+  readonly properties: readonly (readonly [name: string, value: string])[];
+};
+
+export type Arrival = { readonly id: string | null; readonly micros: number };
+
+export type ConsumeOptions = {
+  readonly subscription: string;
+  readonly type: 'Key_Shared' | 'Failover' | 'Shared' | 'Exclusive';
+  readonly consumers: number;
+  /** Ends after so many messages, or when none came for `quietMs` (default 5000). */
+  readonly expect: number;
+  readonly quietMs?: number;
+  readonly idProperty?: string;
+};
+
+export type PulsarEyes = {
+  /** Topics as full names, `persistent://tenant/namespace/name`. `partitions: 0` makes a topic without partitions. */
+  createTopic(topic: string, partitions: number): Promise<void>;
+  /** With its partitions and subscriptions, whoever is connected. */
+  deleteTopic(topic: string): Promise<void>;
+  /** Names of the partitioned topics of a namespace, `tenant/namespace`. */
+  partitionedTopics(namespace: string): Promise<readonly string[]>;
+  /** How many messages the brokers have taken for the topic since it was loaded; also right while it grows. */
+  messagesIn(topic: string): Promise<number>;
+  /** Every message of the topic, partition by partition, from the earliest to the one that is last now. */
+  read(topic: string): Promise<readonly PulsarRow[]>;
+  /** The same in short, for large topics; `idProperty` is the property that tells messages apart, default `seq`. */
+  readRows(topic: string, options?: { readonly idProperty?: string }): Promise<readonly Row[]>;
+  /** Reads all and counts; `idProperty` (default `seq`) has to be a whole number below 2^31. */
+  count(
+    topic: string,
+    options?: { readonly idProperty?: string },
+  ): Promise<{ readonly messages: number; readonly distinct: number }>;
+  /** Several consumers on one subscription, from the earliest on; rows in order of arrival over all of them. */
+  consume(topic: string, options: ConsumeOptions): Promise<readonly ConsumedRow[]>;
+  /** Follows the topic from its end. `ready` resolves when it listens, `arrived` after `count` messages or `timeoutMs`. */
+  tail(
+    topic: string,
+    options: { readonly count: number; readonly timeoutMs: number; readonly idProperty?: string },
+  ): { readonly ready: Promise<void>; readonly arrived: Promise<readonly Arrival[]> };
+};
+
+type CompactRow = readonly [lane: string, place: number, id: string | null, key: string | null];
+type CompactConsumedRow = readonly [consumer: number, ...CompactRow];
+type CompactArrival = readonly [id: string | null, micros: number];
+
+export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
+  const admin = adminRest(adminUrl);
+  return {
+    createTopic: async (topic, partitions) => {
+      if (partitions === 0) await admin('PUT', restPath(topic));
+      else await admin('PUT', `${restPath(topic)}/partitions`, String(partitions));
+    },
+    deleteTopic: async (topic) => {
+      await admin('DELETE', `${restPath(topic)}/partitions?force=true`);
+    },
+    partitionedTopics: async (namespace) => await admin('GET', `persistent/${namespace}/partitioned`),
+    messagesIn: async (topic) => {
+      const stats: { readonly msgInCounter: number } = await admin(
+        'GET',
+        `${restPath(topic)}/partitioned-stats?perPartition=false`,
+      );
+      return stats.msgInCounter;
+    },
+    read: async (topic) => {
+      const rows: PulsarRow[] = [];
+      await ask({ verb: 'pulsar-read', topic }, (row: PulsarRow) => rows.push(row));
+      return rows;
+    },
+    readRows: async (topic, options = {}) => {
+      const rows: Row[] = [];
+      await ask({ verb: 'pulsar-read', topic, compact: true, ...options }, ([lane, place, id, key]: CompactRow) =>
+        rows.push({ lane, place, id, key }),
+      );
+      return rows;
+    },
+    count: async (topic, options = {}) => await ask({ verb: 'pulsar-count', topic, ...options }),
+    consume: async (topic, options) => {
+      const rows: ConsumedRow[] = [];
+      await ask({ verb: 'pulsar-consume', topic, ...options }, ([consumer, lane, place, id, key]: CompactConsumedRow) =>
+        rows.push({ consumer, lane, place, id, key }),
+      );
+      return rows;
+    },
+    tail: (topic, options) => {
+      const ready = Promise.withResolvers<void>();
+      const rows: Arrival[] = [];
+      const arrived = ask({ verb: 'pulsar-tail', topic, ...options }, (row: 'ready' | CompactArrival) => {
+        if (row === 'ready') ready.resolve();
+        else rows.push({ id: row[0], micros: row[1] });
+      }).then(() => rows);
+      arrived.catch((error: unknown) => ready.reject(error));
+      return { ready: ready.promise, arrived };
+    },
+  };
+}
+
+function adminRest(adminUrl: string): <Result>(method: string, path: string, body?: string) => Promise<Result> {
+  return async <Result>(method: string, path: string, body?: string) => {
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(`${adminUrl}/admin/v2/${path}`, { method, headers, ...(body === undefined ? {} : { body }) });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    // The shape is the caller's knowledge of the admin REST; PUT and DELETE answer nothing.
+    return (text === '' ? undefined : JSON.parse(text)) as Result;
+  };
+}
+
+/** `persistent://tenant/namespace/name` as a path of the admin REST. */
+function restPath(topic: string): string {
+  const [domain, rest] = topic.split('://');
+  const [tenant, namespace, name] = rest?.split('/') ?? [];
+  if (domain === undefined || tenant === undefined || namespace === undefined || name === undefined) {
+    throw new Error(`not a full topic name: ${topic}`);
+  }
+  return [domain, tenant, namespace, encodeURIComponent(name)].join('/');
+}
