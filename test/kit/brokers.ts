@@ -1,0 +1,67 @@
+/**
+ * Real brokers for tests: the same servers as `npm run brokers`, on a port offset and with a data directory of their own.
+ *
+ * The global set-up of the test run starts what all files share and stops it at the end; a test file calls
+ * {@link startBrokers} with the names it needs, which then only finds them, and must not stop what it did not start:
+ * {@link Brokers.stop} takes care of that.
+ */
+import { chooseProvider } from '../../scripts/brokers/cli.ts';
+import type { Report } from '../../scripts/brokers/errors.ts';
+import { parseOffset, type ServerName } from '../../scripts/brokers/table.ts';
+
+export {
+  pulsarEndpoints,
+  type PulsarEndpoints,
+  redisEndpoints,
+  type RedisEndpoints,
+  rocketmqEndpoints,
+  type RocketmqEndpoints,
+  type ServerName,
+} from '../../scripts/brokers/table.ts';
+
+/** Offset of the tests' own brokers: `$ISTHMUS_PORT_OFFSET`, else 1000, which leaves those of `npm run brokers` alone. */
+export const testOffset: number = parseOffset(process.env['ISTHMUS_PORT_OFFSET'] ?? '1000');
+
+export type BrokersOptions = {
+  readonly offset?: number;
+  /** Default: a directory of the cache that belongs to the offset. */
+  readonly dataDirectory?: string;
+  /** Takes progress; the default writes it to standard error. */
+  readonly report?: Report;
+};
+
+export type Brokers = {
+  readonly offset: number;
+  /** Stops the servers that this call has started, and only those; their data stays. */
+  readonly stop: () => Promise<void>;
+  /** SIGKILL for the server, as in a crash. Of a RocketMQ cluster only the broker dies, the namesrv lives on. */
+  readonly kill: (name: ServerName) => Promise<void>;
+  /** Ends the server in good order; a RocketMQ cluster keeps its namesrv. */
+  readonly shutDown: (name: ServerName) => Promise<void>;
+  /** Starts a server that was killed or shut down, on its old data, and resolves when it serves. */
+  readonly start: (name: ServerName) => Promise<void>;
+  /** Freezes the server: connections stay open and nothing answers until {@link Brokers.resume}. */
+  readonly pause: (name: ServerName) => Promise<void>;
+  readonly resume: (name: ServerName) => Promise<void>;
+};
+
+/** Makes sure that these servers run and serve. */
+export async function startBrokers(names: readonly ServerName[], options: BrokersOptions = {}): Promise<Brokers> {
+  const offset = options.offset ?? testOffset;
+  const report = options.report ?? ((line) => void process.stderr.write(`brokers: ${line}\n`));
+  const provider = chooseProvider({ offset, dataDirectory: options.dataDirectory, report });
+  const started = await provider.up(names);
+  return {
+    offset,
+    stop: async () => {
+      await provider.down(started, false);
+    },
+    kill: provider.kill,
+    shutDown: provider.stop,
+    start: async (name) => {
+      await provider.up([name]);
+    },
+    pause: provider.pause,
+    resume: provider.resume,
+  };
+}
