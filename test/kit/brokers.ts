@@ -10,12 +10,12 @@ import type { Report } from '../../scripts/brokers/errors.ts';
 import { parseOffset, type ServerName } from '../../scripts/brokers/table.ts';
 
 export {
-  pulsarEndpoints,
   type PulsarEndpoints,
-  redisEndpoints,
+  pulsarEndpoints,
   type RedisEndpoints,
-  rocketmqEndpoints,
   type RocketmqEndpoints,
+  redisEndpoints,
+  rocketmqEndpoints,
   type ServerName,
 } from '../../scripts/brokers/table.ts';
 

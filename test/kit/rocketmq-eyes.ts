@@ -75,7 +75,12 @@ export type RocketmqRow = {
 
 export type StoredRow = Row & { readonly storeTimestamp: number };
 export type QueueStatus = { readonly broker: string; readonly queue: number; readonly min: number; readonly max: number };
-export type QueueOffset = { readonly broker: string; readonly queue: number; readonly committed: number; readonly max: number };
+export type QueueOffset = {
+  readonly broker: string;
+  readonly queue: number;
+  readonly committed: number | null;
+  readonly max: number;
+};
 
 export type ReadOptions = {
   /** Waits until the brokers show so many messages, 30 s at most: a just acknowledged one shows late. */
@@ -96,7 +101,7 @@ export type RocketmqEyes = {
   /** The same in short, for large topics; `idProperty` is the property that tells messages apart, default `seq`. */
   readRows(topic: string, options?: ReadOptions & { readonly idProperty?: string }): Promise<readonly StoredRow[]>;
   topicStatus(topic: string): Promise<readonly QueueStatus[]>;
-  /** A group's committed offsets, asked for without joining the group. */
+  /** A group's committed offsets (null: none), asked for without joining the group. */
   groupOffsets(group: string, topic: string): Promise<readonly QueueOffset[]>;
 };
 
