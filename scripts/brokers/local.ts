@@ -163,6 +163,7 @@ async function untilReady(spec: ServerSpec, process: ProcessSpec, record: Proces
         `${spec.name}: ${process.id} is not ready after ${readyLimitMs / 1000} s: ${missing}. Its log is ${log}`,
       );
     }
+    await process.hasten?.();
     await sleep(200);
   }
 }

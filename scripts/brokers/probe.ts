@@ -23,21 +23,35 @@ export async function probeRocketmqBroker(endpoints: RocketmqEndpoints): Promise
     const missing = await exchange(port, undefined, () => true);
     if (missing !== undefined) return missing;
   }
-  const registered = (reply: Buffer): boolean => {
+  let registered = false;
+  const missing = await exchange(namesrv, remotingRequest(106, ''), (reply) => {
     const text = reply.toString('latin1');
-    return text.includes(`"brokerName":"${endpoints.brokerName}"`) && text.includes(endpoints.broker);
-  };
-  const missing = await exchange(namesrv, clusterInfoRequest(), registered);
-  return missing === undefined ? undefined : 'not registered with the namesrv yet';
+    registered = text.includes(`"brokerName":"${endpoints.brokerName}"`) && text.includes(endpoints.broker);
+    return isWholeFrame(reply);
+  });
+  return missing ?? (registered ? undefined : 'not registered with the namesrv yet');
 }
 
-/** Remoting request GET_BROKER_CLUSTER_INFO (106) with a JSON header and no body. */
-function clusterInfoRequest(): Buffer {
-  const header = Buffer.from(JSON.stringify({ code: 106, language: 'JAVA', version: 0, opaque: 1, flag: 0 }));
+/**
+ * Makes a broker register with its namesrv now. The registration of a starting broker is lost while its client has not
+ * found the namesrv available yet, and the next one comes 10 s later; setting the permission, here to its default, sends one.
+ */
+export async function askToRegister(endpoints: RocketmqEndpoints): Promise<void> {
+  // Whether it helped is what the next probe sees.
+  await exchange(endpoints.ports.broker, remotingRequest(25, 'brokerPermission=6\n'), isWholeFrame);
+}
+
+/** A remoting frame with a JSON header: 106 is GET_BROKER_CLUSTER_INFO, 25 UPDATE_BROKER_CONFIG. */
+function remotingRequest(code: number, body: string): Buffer {
+  const header = Buffer.from(JSON.stringify({ code, language: 'JAVA', version: 0, opaque: 1, flag: 0 }));
   const lengths = Buffer.alloc(8);
-  lengths.writeUInt32BE(4 + header.length, 0);
+  lengths.writeUInt32BE(4 + header.length + body.length, 0);
   lengths.writeUInt32BE(header.length, 4);
-  return Buffer.concat([lengths, header]);
+  return Buffer.concat([lengths, header, Buffer.from(body)]);
+}
+
+function isWholeFrame(reply: Buffer): boolean {
+  return reply.length >= 4 && reply.length >= 4 + reply.readUInt32BE(0);
 }
 
 export async function probePulsar(endpoints: PulsarEndpoints): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 /** RocketMQ: a namesrv, and broker and proxy in one JVM (the proxy's local mode), from Maven artifacts. */
-import { probeNamesrv, probeRocketmqBroker } from './probe.ts';
+import { askToRegister, probeNamesrv, probeRocketmqBroker } from './probe.ts';
 import { frugalJvm, javaCommand, type Place, type ProcessSpec, properties, type ServerSpec } from './server.ts';
 import type { RocketmqEndpoints } from './table.ts';
 
@@ -22,6 +22,7 @@ export function rocketmqServer(endpoints: RocketmqEndpoints, place: Place): Serv
     args: [...brokerJvm(directory), ...classPath, brokerMain, ...brokerArgs(directory, endpoints)],
     env: {},
     probe: async () => await probeRocketmqBroker(endpoints),
+    hasten: async () => await askToRegister(endpoints),
   };
   return {
     name: endpoints.name,
@@ -92,8 +93,9 @@ function brokerProperties(
     namesrvAddr: endpoints.namesrv,
     listenPort: endpoints.ports.broker,
     bindAddress,
-    // The address that the namesrv hands to clients; the default is that of the first network card.
+    // What the namesrv hands to clients and to slaves; the default is the address of the first network card.
     brokerIP1: '127.0.0.1',
+    brokerIP2: '127.0.0.1',
     storePathRootDir: `${directory}/store`,
     storePathCommitLog: `${directory}/store/commitlog`,
     // Small files, so that a bed is quick to make and cheap to throw away: 128 MiB of log (the default is 1 GiB; a 4 MiB

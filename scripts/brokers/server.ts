@@ -11,6 +11,8 @@ export type ProcessSpec = {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly probe: Probe;
+  /** Called after each probe that failed while the process starts. */
+  readonly hasten?: () => Promise<void>;
 };
 
 export type ServerSpec = {

@@ -165,16 +165,12 @@ export function redisEndpoints(name: RedisName, offset: number): RedisEndpoints 
 
 /** Endpoints of any server, for code that goes over all of them; the three functions above give the precise type. */
 export function endpointsOf(name: ServerName, offset: number): Endpoints {
-  switch (name) {
-    case 'pulsar-east':
-    case 'pulsar-west':
-      return pulsarEndpoints(name, offset);
-    case 'redis-east':
-    case 'redis-west':
-      return redisEndpoints(name, offset);
-    default:
-      return rocketmqEndpoints(name, offset);
-  }
+  if (isIn(pulsarRows, name)) return pulsarEndpoints(name, offset);
+  return isIn(redisRows, name) ? redisEndpoints(name, offset) : rocketmqEndpoints(name, offset);
+}
+
+function isIn<N extends ServerName>(some: Readonly<Record<N, unknown>>, name: ServerName): name is N {
+  return Object.hasOwn(some, name);
 }
 
 /** Ports that a server listens on, also those it opens unasked: a RocketMQ broker adds listenPort - 2 and + 1. */
