@@ -43,3 +43,20 @@ export function parsePosition(text: string): Position | undefined {
   if (![major, minor, index].every(Number.isSafeInteger)) return undefined;
   return { major, minor, index };
 }
+
+/** The position `n` neighbours further on: the last part that is used counts up. */
+export function advancePosition(position: Position, n: number): Position {
+  if (position.index >= 0) return { ...position, index: position.index + n };
+  if (position.minor >= 0) return { ...position, minor: position.minor + n };
+  return { ...position, major: position.major + n };
+}
+
+/** How many neighbours `b` lies after `a`; `undefined` when the two differ in more than their last part. */
+export function neighbourDistance(a: Position, b: Position): number | undefined {
+  if (a.index >= 0 && b.index >= 0) return a.major === b.major && a.minor === b.minor ? b.index - a.index : undefined;
+  if (a.minor >= 0 && b.minor >= 0) return a.major === b.major ? b.minor - a.minor : undefined;
+  return a.minor < 0 && b.minor < 0 ? b.major - a.major : undefined;
+}
+
+/** Before every record of any lane. */
+export const BEFORE_ALL: Position = { major: -1, minor: -1, index: -1 };

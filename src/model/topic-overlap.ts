@@ -56,8 +56,8 @@ function stateKey(search: Search): string {
 
 /** All letters that the globs tell apart, plus one that stands for every other. */
 function letters(globs: readonly string[], alphabet: string): string[] {
-  const named = new Set(globs.flatMap((glob) => [...glob]).filter((letter) => letter !== '*' && letter !== '?'));
-  const other = [...alphabet].find((letter) => !named.has(letter));
+  const named = new Set(globs.flatMap((glob) => glob.split('')).filter((letter) => letter !== '*' && letter !== '?'));
+  const other = alphabet.split('').find((letter) => !named.has(letter));
   return other === undefined ? [...named] : [...named, other];
 }
 

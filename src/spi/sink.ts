@@ -34,6 +34,8 @@ export interface WriterOptions {
   readonly link: string;
   readonly batching: Batching;
   readonly compression: Compression;
+  /** Ends waiting inside `openWriter` (for another writer to go, for a broker to come back). */
+  readonly signal: AbortSignal;
   /** Called in order, once per batch, when the target has stored it. */
   readonly onStored: (stored: Stored) => void;
   /** The writer has given up: nothing more will be stored or called back. Reopen after a look at the target. */
@@ -63,9 +65,9 @@ export interface LaneWriter {
   flush(): void;
   /** Records in the open batch. */
   open(): number;
-  /** Whether a `flush` would go out now without exceeding the limit of batches in flight. */
-  readonly idle: boolean;
-  /** Resolves when `append` can take records again. */
+  /** Batches sent and not yet stored. */
+  readonly inFlight: number;
+  /** Resolves when `append` can take records again; rejects when the writer has failed or was closed. */
   ready(): Promise<void>;
   /** Ends the writer: the open batch is dropped, what is in flight gets up to `graceMillis` to be stored. */
   close(graceMillis: number): Promise<void>;

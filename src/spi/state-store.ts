@@ -12,7 +12,7 @@ export interface MirrorKey {
 export interface Checkpoint {
   readonly lane: LaneId;
   readonly next: Position;
-  /** Per target partition: everything this lane stored for positions before `next` lies at or before this place. */
+  /** Per target partition: all that this lane stored of records at or after `next` lies behind this place, so a look at the target begins here. `-1` parts = at its beginning. */
   readonly targets: Readonly<Record<string, Position>>;
   /** Milliseconds since 1970. */
   readonly time: number;

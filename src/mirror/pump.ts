@@ -1,0 +1,254 @@
+import { IsthmusError, toIsthmusError } from '../errors.ts';
+import { formatPosition } from '../model/position.ts';
+import { neighbourDistance } from '../model/position.ts';
+import type { RecordBatch } from '../model/record-batch.ts';
+import { renameTopic } from '../model/topic-name.ts';
+import type { Log } from '../spi/log.ts';
+import type { DropReason, LaneRecorder } from '../spi/recorder.ts';
+import type { LaneWriter } from '../spi/sink.ts';
+import type { Delivery, LaneReader } from '../spi/source.ts';
+import type { Stage, Verdicts } from '../spi/stage.ts';
+import type { GapNote, LanePlan, MirrorContext } from './lane.ts';
+import type { PositionSet } from './position-set.ts';
+import { stagesOf } from './stages/stages.ts';
+import type { Watermark } from './watermark.ts';
+
+export interface PumpOptions {
+  readonly context: MirrorContext;
+  readonly plan: LanePlan;
+  readonly reader: LaneReader;
+  readonly writers: ReadonlyMap<number, LaneWriter>;
+  readonly watermark: Watermark;
+  /** Records at or after the start that the target has already. */
+  readonly stored: PositionSet;
+  readonly recorder: LaneRecorder;
+  readonly log: Log;
+  /** Aborts with the error of a writer that has given up. */
+  readonly failure: AbortSignal;
+  readonly onGap: (note: GapNote) => void;
+  readonly onDropped: (records: number) => void;
+  readonly onDeadLetter: () => void;
+}
+
+/** With nothing more to read, an open batch of this many records leaves even while others are on their way. */
+const EAGER_FLUSH_RECORDS = 256;
+const DRAIN_STEP_MILLIS = 5;
+
+/**
+ * Moves records from a reader to writers until it is told to stop or something fails.
+ *
+ * Batches form by themselves: while batches are on their way the open one grows, and as soon as nothing is on its way it leaves. Nothing ever
+ * waits for a timer, so a lone record leaves at once and a backlog travels in full batches.
+ */
+export class Pump {
+  readonly #options: PumpOptions;
+  readonly #stages: readonly Stage[];
+  readonly #verdicts: Verdicts = [];
+  readonly #only: LaneWriter | undefined;
+  #starved = false;
+  #stopping = false;
+  #done: Promise<void> | undefined;
+
+  constructor(options: PumpOptions) {
+    this.#options = options;
+    this.#stages = stagesOf(options);
+    this.#only = options.writers.size === 1 ? [...options.writers.values()][0] : undefined;
+  }
+
+  run(): Promise<void> {
+    this.#done = this.#run();
+    return this.#done;
+  }
+
+  /** Stops reading and waits until everything taken is stored, up to `graceMillis`. */
+  async drain(graceMillis: number): Promise<void> {
+    this.#stopping = true;
+    const { reader, context } = this.#options;
+    const deadline = context.clock.monotonic() + graceMillis;
+    await reader.close();
+    await Promise.race([this.#done?.catch(() => undefined), context.clock.sleep(graceMillis)]);
+    this.#flushAll();
+    while (this.#inFlight() > 0 && !this.#options.failure.aborted && context.clock.monotonic() < deadline) {
+      await context.clock.sleep(DRAIN_STEP_MILLIS);
+      this.#flushAll();
+    }
+  }
+
+  /** A batch was stored: the open one may leave now. */
+  onRoom(): void {
+    if (this.#starved) this.#flushWhatMay();
+  }
+
+  async #run(): Promise<void> {
+    const { reader, failure } = this.#options;
+    // Closing wakes whoever waits for records or for room; without it a lane whose target is away could not be stopped.
+    const onFailure = (): void => {
+      void reader.close();
+      for (const writer of this.#options.writers.values()) void writer.close(0);
+    };
+    failure.addEventListener('abort', onFailure, { once: true });
+    try {
+      while (!this.#stopping) {
+        const delivery = reader.poll() ?? (await this.#awaitDelivery());
+        if (delivery === undefined) break;
+        if (delivery.kind === 'gap') this.#noteGap(delivery);
+        else await this.#take(delivery.batch);
+      }
+    } finally {
+      failure.removeEventListener('abort', onFailure);
+    }
+    if (failure.aborted) throw toIsthmusError(failure.reason);
+  }
+
+  async #awaitDelivery(): Promise<Delivery | undefined> {
+    this.#starved = true;
+    this.#flushWhatMay();
+    try {
+      return await this.#options.reader.read();
+    } catch (error) {
+      if (this.#stopping || this.#options.failure.aborted) return undefined;
+      throw error;
+    } finally {
+      this.#starved = false;
+    }
+  }
+
+  async #take(batch: RecordBatch): Promise<void> {
+    try {
+      this.#judge(batch);
+      for (let i = 0; i < batch.count; ) {
+        i = this.#appendFrom(batch, i);
+        if (i < batch.count) i = await this.#stumble(batch, i);
+        if (this.#options.failure.aborted) throw toIsthmusError(this.#options.failure.reason);
+      }
+    } finally {
+      batch.release();
+    }
+  }
+
+  /** Runs the stages and announces the batch to the watermark, before its first record goes to a writer. */
+  #judge(batch: RecordBatch): void {
+    const { recorder, watermark, context } = this.#options;
+    const verdicts = this.#verdicts;
+    verdicts.length = batch.count;
+    verdicts.fill(undefined);
+    for (const stage of this.#stages) stage(batch, verdicts);
+    const dropped = countDropped(verdicts);
+    let droppedRecords = 0;
+    for (const [reason, records] of dropped) {
+      recorder.dropped(reason, records);
+      droppedRecords += records;
+    }
+    if (droppedRecords > 0) this.#options.onDropped(droppedRecords);
+    recorder.read(batch.count, batch.heldBytes);
+    const end = context.source.next(batch.positionAt(batch.count - 1));
+    watermark.begin(batch.positionAt(0), end, batch.storeTime[0] ?? 0, batch.count - droppedRecords);
+  }
+
+  /** Hands records to their writers from number `from` on; gives the number of the one that stumbled, or the batch's count. */
+  #appendFrom(batch: RecordBatch, from: number): number {
+    for (let i = from; i < batch.count; i++) {
+      if (this.#verdicts[i] !== undefined) continue;
+      if (batch.damaged?.has(i)) return i;
+      const writer = this.#only ?? this.#writerOf(batch, i);
+      if (writer.append(batch, i) !== 'taken') return i;
+    }
+    return batch.count;
+  }
+
+  /** Deals with a record that was not taken: waits for room, or applies the rule for bad records. Gives the next record's number. */
+  async #stumble(batch: RecordBatch, i: number): Promise<number> {
+    const damage = batch.damaged?.get(i);
+    if (damage !== undefined) {
+      await this.#badRecord(batch, i, new IsthmusError('RECORD_DAMAGED', this.#describe(batch, i, damage)), damage);
+      return i + 1;
+    }
+    const writer = this.#only ?? this.#writerOf(batch, i);
+    for (;;) {
+      const result = writer.append(batch, i);
+      if (result === 'taken') return i + 1;
+      if (result === 'full') {
+        writer.flush();
+        await writer.ready();
+      } else {
+        await this.#badRecord(batch, i, new IsthmusError('RECORD_REFUSED', this.#describe(batch, i, result.refused)), result.refused);
+        return i + 1;
+      }
+    }
+  }
+
+  #describe(batch: RecordBatch, i: number, reason: string): string {
+    const { lane } = this.#options.plan;
+    return `mirroring the record at ${lane.topic} ${lane.lane} ${formatPosition(batch.positionAt(i))}: ${reason}. Remove the cause and restart the mirror, or set onBadRecord: dead-letter`;
+  }
+
+  async #badRecord(batch: RecordBatch, i: number, error: IsthmusError, reason: string): Promise<void> {
+    const { context, plan, watermark, recorder, log } = this.#options;
+    if (context.spec.onBadRecord === 'stop-lane') {
+      await this.#settle();
+      throw error;
+    }
+    const topic = renameTopic(context.spec.deadLetterTopic, plan.lane.topic);
+    await context.sink.writeDeadLetter({ topic, reason, sourceCluster: context.sourceCluster, lane: plan.lane, batch, i });
+    watermark.stored({ first: batch.positionAt(i), count: 1 });
+    recorder.deadLetter();
+    this.#options.onDeadLetter();
+    log.warn('record-dead-lettered', { position: formatPosition(batch.positionAt(i)), reason, deadLetterTopic: topic });
+  }
+
+  /** Lets what is on its way be stored before the lane stops, so that the checkpoint says exactly what is bad. */
+  async #settle(): Promise<void> {
+    const { clock } = this.#options.context;
+    const deadline = clock.monotonic() + 5_000;
+    this.#flushAll();
+    while (this.#inFlight() > 0 && !this.#options.failure.aborted && clock.monotonic() < deadline) await clock.sleep(DRAIN_STEP_MILLIS);
+  }
+
+  #writerOf(batch: RecordBatch, i: number): LaneWriter {
+    const { context, writers, plan } = this.#options;
+    // Without a key the order within the queue is all that can be kept: such records stay together in one partition.
+    const partition = context.sink.partitionOf(batch, i, writers.size) ?? keylessPartition(plan.lane.lane, writers.size);
+    const writer = writers.get(partition);
+    if (writer === undefined) throw new IsthmusError('INTERNAL', `routing a record: no writer for partition ${partition} of ${writers.size}`);
+    return writer;
+  }
+
+  #flushWhatMay(): void {
+    for (const writer of this.#options.writers.values()) {
+      const open = writer.open();
+      if (open > 0 && (writer.inFlight === 0 || open >= EAGER_FLUSH_RECORDS)) writer.flush();
+    }
+  }
+
+  #flushAll(): void {
+    for (const writer of this.#options.writers.values()) if (writer.open() > 0) writer.flush();
+  }
+
+  #inFlight(): number {
+    let sum = 0;
+    for (const writer of this.#options.writers.values()) sum += writer.inFlight + writer.open();
+    return sum;
+  }
+
+  #noteGap(gap: Extract<Delivery, { kind: 'gap' }>): void {
+    const { watermark, recorder, log, context } = this.#options;
+    const note = { from: formatPosition(gap.from), to: formatPosition(gap.to), reason: gap.reason, at: context.clock.now() };
+    recorder.gap(gap.reason, Math.max(0, neighbourDistance(gap.from, gap.to) ?? 0));
+    log.error('source-gap', { from: note.from, to: note.to, reason: gap.reason });
+    watermark.begin(gap.from, gap.to, context.clock.now(), 0);
+    this.#options.onGap(note);
+  }
+}
+
+function countDropped(verdicts: Verdicts): Map<DropReason, number> {
+  const counts = new Map<DropReason, number>();
+  for (const verdict of verdicts) if (verdict !== undefined) counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
+  return counts;
+}
+
+/** The same partition for a lane's keyless records, whatever process reads it. */
+function keylessPartition(lane: string, partitions: number): number {
+  let hash = 0;
+  for (let i = 0; i < lane.length; i++) hash = (Math.imul(hash, 31) + lane.charCodeAt(i)) | 0;
+  return (hash & 0x7fffffff) % partitions;
+}

@@ -1,0 +1,20 @@
+import type { Log } from '../../spi/log.ts';
+import type { Stage } from '../../spi/stage.ts';
+import type { LanePlan, MirrorContext } from '../lane.ts';
+import type { PositionSet } from '../position-set.ts';
+import { alreadyStored } from './already-stored.ts';
+import { filterBy } from './filter.ts';
+import { keyBy } from './key-by.ts';
+import { loopCut } from './loop-cut.ts';
+
+/** The stages of a lane in their order; those that would do nothing are left out. */
+export function stagesOf(options: { readonly context: MirrorContext; readonly plan: LanePlan; readonly stored: PositionSet; readonly log: Log }): Stage[] {
+  const { sourceCluster, targetCluster, spec } = options.context;
+  const onDamagedMark = (): void => options.log.warn('provenance-damaged');
+  return [
+    options.stored.empty ? undefined : alreadyStored(options.stored),
+    loopCut(sourceCluster, targetCluster, onDamagedMark),
+    filterBy(spec.filter),
+    spec.routing.mode === 'key' ? keyBy(spec.routing.by) : undefined,
+  ].filter((stage) => stage !== undefined);
+}

@@ -1,0 +1,38 @@
+import { comparePositions, type Position } from '../model/position.ts';
+import type { Stored } from '../spi/sink.ts';
+import { advancePosition } from '../model/position.ts';
+
+/**
+ * Per target partition, the place behind which everything lies that is not safe yet: where a look at the target has to begin.
+ *
+ * It may pass a stored batch only when the watermark has passed all its records. With several partitions, one that is ahead would
+ * otherwise hide stored records behind its place, and they would be written twice.
+ */
+export class TargetPlaces {
+  readonly #places: Map<number, Position>;
+  readonly #ahead = new Map<number, { end: Position; target: Position }[]>();
+
+  constructor(places: ReadonlyMap<number, Position>) {
+    this.#places = new Map(places);
+  }
+
+  stored(stored: Stored): void {
+    const last = stored.runs.at(-1);
+    if (last === undefined) return;
+    let list = this.#ahead.get(stored.partition);
+    if (list === undefined) this.#ahead.set(stored.partition, (list = []));
+    list.push({ end: advancePosition(last.first, last.count), target: stored.target });
+  }
+
+  /** The places as of a watermark. */
+  at(next: Position): Map<number, Position> {
+    for (const [partition, list] of this.#ahead) {
+      let passed = 0;
+      while (passed < list.length && comparePositions(list[passed]?.end ?? next, next) <= 0) passed++;
+      const newest = list[passed - 1];
+      if (newest !== undefined) this.#places.set(partition, newest.target);
+      if (passed > 0) list.splice(0, passed);
+    }
+    return this.#places;
+  }
+}

@@ -1,0 +1,90 @@
+import { comparePositions, type Position } from '../model/position.ts';
+import { neighbourDistance } from '../model/position.ts';
+import type { PositionRun } from '../model/provenance.ts';
+
+/** A stretch of the source lane that was handed to writers together. */
+interface Unit {
+  readonly first: Position;
+  /** Where the lane goes on after this stretch. */
+  readonly end: Position;
+  /** Store time of the first record at the source, for lag. */
+  readonly storeTime: number;
+  pending: number;
+}
+
+/**
+ * How far a lane is safe: everything before `next` is stored in the target or was dropped for a counted reason.
+ *
+ * Records are counted by their position, not by the order of receipts: with several partitions, or one batch per key, the target
+ * stores them in another order than the lane has them, and counting receipts would let the mark pass a record that is still on its way.
+ */
+export class Watermark {
+  #next: Position;
+  readonly #units: Unit[] = [];
+  #head = 0;
+
+  constructor(next: Position) {
+    this.#next = next;
+  }
+
+  get next(): Position {
+    return this.#next;
+  }
+
+  /** Store time of the oldest record that is not safe yet; `undefined` when all handed out is safe. */
+  get oldestStoreTime(): number | undefined {
+    return this.#units[this.#head]?.storeTime;
+  }
+
+  /** Announces a stretch [first, end) of which `pending` records are going to be stored, before the first of them is handed to a writer. */
+  begin(first: Position, end: Position, storeTime: number, pending: number): void {
+    if (pending === 0 && this.#head === this.#units.length) {
+      this.#next = end;
+      return;
+    }
+    this.#units.push({ first, end, storeTime, pending });
+  }
+
+  /** Notes stored records. Throws when they were never announced: that would be a defect that loses records. */
+  stored(run: PositionRun): void {
+    let rest = run.count;
+    let at = run.first;
+    for (let i = this.#find(at); rest > 0; i++) {
+      const unit = this.#units[i];
+      if (unit === undefined) throw new Error('watermark: the target stored a record that was not announced');
+      if (comparePositions(at, unit.first) < 0) at = unit.first;
+      const inside = Math.min(rest, neighbourDistance(at, unit.end) ?? rest);
+      unit.pending -= inside;
+      rest -= inside;
+      at = unit.end;
+      if (unit.pending < 0) throw new Error('watermark: the target stored a record twice');
+    }
+    this.#advance();
+  }
+
+  /** The unit that holds a position, by halving: a run of single records would otherwise walk all units each time. */
+  #find(position: Position): number {
+    let low = this.#head;
+    let high = this.#units.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const unit = this.#units[middle];
+      if (unit !== undefined && comparePositions(position, unit.end) >= 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #advance(): void {
+    for (;;) {
+      const unit = this.#units[this.#head];
+      if (unit === undefined || unit.pending > 0) break;
+      this.#next = unit.end;
+      this.#head++;
+    }
+    if (this.#head > 256 && this.#head * 2 > this.#units.length) {
+      this.#units.splice(0, this.#head);
+      this.#head = 0;
+    }
+  }
+}
