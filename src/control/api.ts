@@ -1,9 +1,9 @@
-import type { LaneExtent } from '../spi/source.ts';
-import type { CheckItem } from '../spi/cluster.ts';
-import type { MirrorSpec } from '../model/mirror-spec.ts';
-import type { MirrorKey } from '../spi/state-store.ts';
-import type { TopicDescription } from '../model/lane.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { TopicDescription } from '../model/lane.ts';
+import type { MirrorSpec } from '../model/mirror-spec.ts';
+import type { CheckItem } from '../spi/cluster.ts';
+import type { LaneExtent } from '../spi/source.ts';
+import type { MirrorKey } from '../spi/state-store.ts';
 
 /** What is wrong with something that goes on trying, or that has stopped. */
 export interface Trouble {

@@ -11,7 +11,7 @@ import type { LaneWriter, Sink, Stored } from '../spi/sink.ts';
 import type { LaneReader, Source, StartAt } from '../spi/source.ts';
 import type { Checkpoint, IndexEntry } from '../spi/state-store.ts';
 import { Pump } from './pump.ts';
-import { disbelieveBeyond, type Recovery, recover } from './recovery.ts';
+import { disbelieveBeyond, partitionKey, type Recovery, recover } from './recovery.ts';
 import { TargetPlaces } from './target-places.ts';
 import { Watermark } from './watermark.ts';
 
@@ -183,7 +183,9 @@ export class Lane {
   #makeCheckpoint(): Checkpoint | undefined {
     if (this.#watermark === undefined || this.#places === undefined) return undefined;
     const next = this.#watermark.next;
-    const targets = Object.fromEntries([...this.#places.at(next)].map(([partition, place]) => [String(partition), place]));
+    const targets = Object.fromEntries(
+      [...this.#places.at(next)].map(([partition, place]) => [partitionKey(this.plan.targetTopic, partition), place]),
+    );
     this.#checkpoint = { lane: this.plan.lane, next, targets, time: this.#context.clock.now() };
     return this.#checkpoint;
   }
@@ -204,7 +206,8 @@ export class Lane {
         this.#log.warn(error.retryable ? 'lane-waits' : 'lane-stopped', { code: error.code, detail: error.message });
         if (!error.retryable) return;
         failures = this.#context.clock.monotonic() - startedAt > 60_000 ? 0 : failures + 1;
-        const wait = Math.min(MAX_RETRY_MILLIS, MIN_RETRY_MILLIS * 2 ** Math.min(failures, 10)) * (0.5 + this.#context.random() / 2);
+        const wait =
+          Math.min(MAX_RETRY_MILLIS, MIN_RETRY_MILLIS * 2 ** Math.min(failures, 10)) * (0.5 + this.#context.random() / 2);
         await this.#context.clock.sleep(wait, this.#abort.signal);
       }
     }

@@ -1,5 +1,5 @@
 import { toIsthmusError } from '../errors.ts';
-import { laneKey, type LaneId } from '../model/lane.ts';
+import { type LaneId, laneKey } from '../model/lane.ts';
 import type { Recorder } from '../spi/recorder.ts';
 import type { Checkpoint, IndexEntry, MirrorKey, StateStore } from '../spi/state-store.ts';
 import { Lane, type LanePlan, type MirrorContext } from './lane.ts';
@@ -58,7 +58,9 @@ export class Mirror {
 
   /** Closes and reopens all lanes, also stopped ones. */
   async restart(): Promise<void> {
-    for (const [key, lane] of [...this.#lanes]) {
+    // A copy: a reopened lane goes to the end of the map, where the loop would meet it again.
+    const lanes = [...this.#lanes];
+    for (const [key, lane] of lanes) {
       await this.#closeLane(key, lane);
       this.#startLane(key, lane.plan);
     }
@@ -134,9 +136,14 @@ export class Mirror {
     const { store, recorder, context } = this.#deps;
     let success = false;
     try {
-      const index = taken.filter((each) => each.index.length > 0).map((each) => ({ lane: each.lane.plan.lane, entries: each.index }));
+      const index = taken
+        .filter((each) => each.index.length > 0)
+        .map((each) => ({ lane: each.lane.plan.lane, entries: each.index }));
       if (index.length > 0) await store.appendIndex(this.key, index);
-      await store.saveCheckpoints(this.key, taken.map((each) => each.checkpoint));
+      await store.saveCheckpoints(
+        this.key,
+        taken.map((each) => each.checkpoint),
+      );
       success = true;
     } catch (error) {
       context.log.warn('checkpoint-not-kept', { detail: toIsthmusError(error).message });
@@ -147,5 +154,9 @@ export class Mirror {
 }
 
 function samePlan(a: LanePlan, b: LanePlan): boolean {
-  return a.targetTopic === b.targetTopic && a.partitions.length === b.partitions.length && a.partitions.every((p, i) => p === b.partitions[i]);
+  return (
+    a.targetTopic === b.targetTopic &&
+    a.partitions.length === b.partitions.length &&
+    a.partitions.every((p, i) => p === b.partitions[i])
+  );
 }

@@ -1,6 +1,5 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
-import { formatPosition } from '../model/position.ts';
-import { neighbourDistance } from '../model/position.ts';
+import { formatPosition, neighbourDistance } from '../model/position.ts';
 import type { RecordBatch } from '../model/record-batch.ts';
 import { renameTopic } from '../model/topic-name.ts';
 import type { Log } from '../spi/log.ts';
@@ -171,7 +170,12 @@ export class Pump {
         writer.flush();
         await writer.ready();
       } else {
-        await this.#badRecord(batch, i, new IsthmusError('RECORD_REFUSED', this.#describe(batch, i, result.refused)), result.refused);
+        await this.#badRecord(
+          batch,
+          i,
+          new IsthmusError('RECORD_REFUSED', this.#describe(batch, i, result.refused)),
+          result.refused,
+        );
         return i + 1;
       }
     }
@@ -201,7 +205,8 @@ export class Pump {
     const { clock } = this.#options.context;
     const deadline = clock.monotonic() + 5_000;
     this.#flushAll();
-    while (this.#inFlight() > 0 && !this.#options.failure.aborted && clock.monotonic() < deadline) await clock.sleep(DRAIN_STEP_MILLIS);
+    while (this.#inFlight() > 0 && !this.#options.failure.aborted && clock.monotonic() < deadline)
+      await clock.sleep(DRAIN_STEP_MILLIS);
   }
 
   #writerOf(batch: RecordBatch, i: number): LaneWriter {
@@ -209,7 +214,8 @@ export class Pump {
     // Without a key the order within the queue is all that can be kept: such records stay together in one partition.
     const partition = context.sink.partitionOf(batch, i, writers.size) ?? keylessPartition(plan.lane.lane, writers.size);
     const writer = writers.get(partition);
-    if (writer === undefined) throw new IsthmusError('INTERNAL', `routing a record: no writer for partition ${partition} of ${writers.size}`);
+    if (writer === undefined)
+      throw new IsthmusError('INTERNAL', `routing a record: no writer for partition ${partition} of ${writers.size}`);
     return writer;
   }
 

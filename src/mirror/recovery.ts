@@ -1,6 +1,6 @@
 import type { LaneId } from '../model/lane.ts';
 import { advancePosition, BEFORE_ALL, comparePositions, type Position } from '../model/position.ts';
-import type { Sink, FoundMark } from '../spi/sink.ts';
+import type { FoundMark, Sink } from '../spi/sink.ts';
 import type { Source, StartAt } from '../spi/source.ts';
 import type { Checkpoint, IndexEntry } from '../spi/state-store.ts';
 import { PositionSet } from './position-set.ts';
@@ -31,6 +31,11 @@ export interface RecoveryPlan {
   readonly start: StartAt;
   readonly group: string;
   readonly checkpoint: Checkpoint | undefined;
+}
+
+/** Names a target partition in a checkpoint. With the topic in it, a mirror that is renamed looks at its new target from the beginning. */
+export function partitionKey(topic: string, partition: number): string {
+  return `${topic}#${partition}`;
 }
 
 /** First step back from a partition's end when no checkpoint says where to look; it doubles until the look reaches far enough. */
@@ -86,7 +91,7 @@ async function fromCheckpoint(sink: Sink, plan: RecoveryPlan, checkpoint: Checkp
   const targets = new Map<number, Position>();
   let entriesRead = 0;
   for (const partition of plan.partitions) {
-    const after = checkpoint.targets[String(partition)] ?? BEFORE_ALL;
+    const after = checkpoint.targets[partitionKey(plan.targetTopic, partition)] ?? BEFORE_ALL;
     targets.set(partition, after);
     const report = await sink.scan(plan.targetTopic, partition, after, Number.POSITIVE_INFINITY, (mark) => {
       if (isOurs(mark, plan)) marks.push(mark);
@@ -108,8 +113,10 @@ async function lookBack(sink: Sink, plan: RecoveryPlan, partition: number, commi
       if (isOurs(mark, plan)) marks.push(mark);
     });
     const first = marks[0]?.provenance.runs[0]?.first;
-    const farEnough = committed === undefined || (first !== undefined && comparePositions(advancePosition(first, ROUND_SPAN), committed) < 0);
-    if (report.fromBeginning || farEnough) return { partition, marks, entries: report.entries, fromBeginning: report.fromBeginning, tail };
+    const farEnough =
+      committed === undefined || (first !== undefined && comparePositions(advancePosition(first, ROUND_SPAN), committed) < 0);
+    if (report.fromBeginning || farEnough)
+      return { partition, marks, entries: report.entries, fromBeginning: report.fromBeginning, tail };
   }
 }
 
@@ -137,7 +144,12 @@ function endOf(mark: FoundMark): Position {
   return end;
 }
 
-function summarize(from: Position, marks: readonly FoundMark[], targets: ReadonlyMap<number, Position>, entriesRead: number): Recovery {
+function summarize(
+  from: Position,
+  marks: readonly FoundMark[],
+  targets: ReadonlyMap<number, Position>,
+  entriesRead: number,
+): Recovery {
   const stored = new PositionSet();
   const found: IndexEntry[] = [];
   let foundRecords = 0;

@@ -1,6 +1,5 @@
-import { comparePositions, type Position } from '../model/position.ts';
+import { advancePosition, comparePositions, type Position } from '../model/position.ts';
 import type { Stored } from '../spi/sink.ts';
-import { advancePosition } from '../model/position.ts';
 
 /**
  * Per target partition, the place behind which everything lies that is not safe yet: where a look at the target has to begin.

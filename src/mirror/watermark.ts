@@ -1,5 +1,4 @@
-import { comparePositions, type Position } from '../model/position.ts';
-import { neighbourDistance } from '../model/position.ts';
+import { comparePositions, neighbourDistance, type Position } from '../model/position.ts';
 import type { PositionRun } from '../model/provenance.ts';
 
 /** A stretch of the source lane that was handed to writers together. */

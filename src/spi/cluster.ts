@@ -1,6 +1,6 @@
 import type { TopicDescription } from '../model/lane.ts';
-import type { LaneExtent, Source } from './source.ts';
 import type { Sink } from './sink.ts';
+import type { LaneExtent, Source } from './source.ts';
 
 /** One line of `isthmus check`: a thing that was tried on a cluster. */
 export interface CheckItem {

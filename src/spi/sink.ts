@@ -89,7 +89,13 @@ export interface Sink {
    * Visits the marks in a partition, oldest first, from after `after` (from the newest `limitEntries` entries when undefined) to its end at the time of the call.
    * `visit` gets each mark whatever its lane.
    */
-  scan(topic: string, partition: number, after: Position | undefined, limitEntries: number, visit: (mark: FoundMark) => void): Promise<ScanReport>;
+  scan(
+    topic: string,
+    partition: number,
+    after: Position | undefined,
+    limitEntries: number,
+    visit: (mark: FoundMark) => void,
+  ): Promise<ScanReport>;
   /** Where the partition ends now: the position of its newest entry, `undefined` when it is empty. */
   tail(topic: string, partition: number): Promise<Position | undefined>;
   writeDeadLetter(letter: DeadLetter): Promise<void>;

@@ -1,7 +1,7 @@
+import type { ByteBudget } from '../lib/byte-budget.ts';
 import type { LaneId } from '../model/lane.ts';
 import type { Position } from '../model/position.ts';
 import type { RecordBatch } from '../model/record-batch.ts';
-import type { ByteBudget } from '../lib/byte-budget.ts';
 
 /** What a lane reader hands out: records in order, or a stretch that the source no longer has. */
 export type Delivery =
@@ -18,7 +18,10 @@ export interface LaneExtent {
 }
 
 /** Where a new lane starts: `time` is milliseconds since 1970, by the source's store time. */
-export type StartAt = { readonly kind: 'earliest' } | { readonly kind: 'latest' } | { readonly kind: 'time'; readonly time: number };
+export type StartAt =
+  | { readonly kind: 'earliest' }
+  | { readonly kind: 'latest' }
+  | { readonly kind: 'time'; readonly time: number };
 
 export interface ReadOptions {
   /** Name of our own consumer group or subscription at the source: the second checkpoint, visible in the brokers' tools. */

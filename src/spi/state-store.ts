@@ -12,7 +12,7 @@ export interface MirrorKey {
 export interface Checkpoint {
   readonly lane: LaneId;
   readonly next: Position;
-  /** Per target partition: all that this lane stored of records at or after `next` lies behind this place, so a look at the target begins here. `-1` parts = at its beginning. */
+  /** Per target partition (`topic#partition`): all that this lane stored of records at or after `next` lies behind this place, so a look at the target begins here. `-1` parts = at its beginning. */
   readonly targets: Readonly<Record<string, Position>>;
   /** Milliseconds since 1970. */
   readonly time: number;
@@ -52,7 +52,10 @@ export interface StateStore {
   saveLaneTable(key: MirrorKey, topic: string, lanes: readonly string[]): Promise<void>;
 
   /** Appends to the position index of a lane, ascending by source position. One round trip per call, whatever the number of lanes. */
-  appendIndex(key: MirrorKey, entries: readonly { readonly lane: LaneId; readonly entries: readonly IndexEntry[] }[]): Promise<void>;
+  appendIndex(
+    key: MirrorKey,
+    entries: readonly { readonly lane: LaneId; readonly entries: readonly IndexEntry[] }[],
+  ): Promise<void>;
   /** The entries that hold or surround [from, to], ascending: includes the last entry that begins at or before `from`. At most `limit`. */
   readIndex(key: MirrorKey, lane: LaneId, from: Position, to: Position, limit: number): Promise<IndexEntry[]>;
 

@@ -17,7 +17,10 @@ function setKey(batch: RecordBatch, i: number, name: Buffer, firstWord: boolean)
   batch.keyStart[i] = -1;
   batch.keyEnd[i] = -1;
   for (let row = batch.propertyFirst[i] ?? 0; row < (batch.propertyFirst[i + 1] ?? 0); row++) {
-    const [nameStart = 0, nameEnd = 0, start = 0, end = 0] = batch.properties.subarray(row * PROPERTY_ROW, (row + 1) * PROPERTY_ROW);
+    const [nameStart = 0, nameEnd = 0, start = 0, end = 0] = batch.properties.subarray(
+      row * PROPERTY_ROW,
+      (row + 1) * PROPERTY_ROW,
+    );
     if (nameEnd - nameStart !== name.length || name.compare(batch.bytes, nameStart, nameEnd) !== 0) continue;
     const space = firstWord ? batch.bytes.subarray(start, end).indexOf(0x20) : -1;
     batch.keyStart[i] = start;

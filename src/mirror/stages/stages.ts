@@ -8,7 +8,12 @@ import { keyBy } from './key-by.ts';
 import { loopCut } from './loop-cut.ts';
 
 /** The stages of a lane in their order; those that would do nothing are left out. */
-export function stagesOf(options: { readonly context: MirrorContext; readonly plan: LanePlan; readonly stored: PositionSet; readonly log: Log }): Stage[] {
+export function stagesOf(options: {
+  readonly context: MirrorContext;
+  readonly plan: LanePlan;
+  readonly stored: PositionSet;
+  readonly log: Log;
+}): Stage[] {
   const { sourceCluster, targetCluster, spec } = options.context;
   const onDamagedMark = (): void => options.log.warn('provenance-damaged');
   return [

@@ -1,0 +1,248 @@
+import { IsthmusError, toIsthmusError } from '../errors.ts';
+import type { ByteBudget } from '../lib/byte-budget.ts';
+import type { LanePlan } from '../mirror/lane.ts';
+import { Mirror } from '../mirror/mirror.ts';
+import type { TopicDescription } from '../model/lane.ts';
+import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
+import { renameTopic, takesTopic } from '../model/topic-name.ts';
+import type { Clock } from '../spi/clock.ts';
+import type { Cluster } from '../spi/cluster.ts';
+import type { Log } from '../spi/log.ts';
+import type { Recorder } from '../spi/recorder.ts';
+import type { Sink } from '../spi/sink.ts';
+import type { Source } from '../spi/source.ts';
+import type { MirrorKey, StateStore } from '../spi/state-store.ts';
+import type { Trouble } from './api.ts';
+import { extendLaneTable, rebuildLaneTable } from './lane-table.ts';
+
+/** New topics and queues are seen within this time. */
+const DISCOVERY_MILLIS = 5_000;
+const RETRY_MILLIS = 1_000;
+
+export interface ManagedDeps {
+  readonly store: StateStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly recorder: Recorder;
+  readonly random: () => number;
+  readonly budget: ByteBudget;
+  /** Whether another mirror of the link has this source topic already; its name, for the message. */
+  readonly ownerOf: (topic: string, asking: MirrorKey) => string | undefined;
+}
+
+/** A wanted mirror that is being made to run: finds its topics again and again, makes their targets, and keeps a Mirror as planned. */
+export class ManagedMirror {
+  readonly key: MirrorKey;
+  readonly link: LinkSpec;
+  readonly spec: MirrorSpec;
+  readonly #source: Cluster;
+  readonly #target: Cluster;
+  readonly #reads: Source;
+  readonly #writes: Sink;
+  readonly #deps: ManagedDeps;
+  readonly #log: Log;
+  readonly #abort = new AbortController();
+  readonly #tables = new Map<string, string[]>();
+  readonly #plans = new Map<string, readonly LanePlan[]>();
+  readonly #topicTroubles = new Map<string, Trouble>();
+  #mirror: Mirror | undefined;
+  #trouble: Trouble | undefined;
+  #discovered = false;
+  readonly #running: Promise<void>;
+
+  constructor(key: MirrorKey, link: LinkSpec, spec: MirrorSpec, source: Cluster, target: Cluster, deps: ManagedDeps) {
+    const reads = source.source;
+    const writes = target.sink;
+    if (reads === undefined || writes === undefined) {
+      throw new IsthmusError(
+        'INVALID_REQUEST',
+        `mirroring over the link ${link.name}: ${source.type} -> ${target.type} is not supported by this version`,
+      );
+    }
+    this.key = key;
+    this.link = link;
+    this.spec = spec;
+    this.#source = source;
+    this.#target = target;
+    this.#reads = reads;
+    this.#writes = writes;
+    this.#deps = deps;
+    this.#log = deps.log.child({ link: key.link, mirror: key.mirror });
+    this.#running = this.#run();
+  }
+
+  get mirror(): Mirror | undefined {
+    return this.#mirror;
+  }
+
+  get topics(): readonly string[] {
+    return [...this.#plans.keys()].sort();
+  }
+
+  /** Whether the topics were looked for successfully at least once. */
+  get discovered(): boolean {
+    return this.#discovered;
+  }
+
+  /** What keeps the mirror or one of its topics from being as wanted. */
+  get trouble(): Trouble | undefined {
+    return this.#trouble ?? [...this.#topicTroubles.values()][0];
+  }
+
+  async restart(): Promise<void> {
+    await this.#mirror?.restart();
+  }
+
+  /** The state store was emptied: what is known here goes into it again. */
+  async rewriteState(): Promise<void> {
+    this.#mirror?.markDirty();
+    for (const [topic, table] of this.#tables) await this.#deps.store.saveLaneTable(this.key, topic, table);
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await this.#running;
+    await this.#mirror?.close();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#abort.signal.aborted) {
+      let wait = DISCOVERY_MILLIS;
+      try {
+        this.#mirror ??= await this.#makeMirror();
+        await this.#discover(this.#mirror);
+        this.#trouble = undefined;
+      } catch (error) {
+        this.#noteTrouble(toIsthmusError(error));
+        if (this.#mirror === undefined) wait = RETRY_MILLIS;
+      }
+      await this.#deps.clock.sleep(wait, this.#abort.signal);
+    }
+  }
+
+  async #makeMirror(): Promise<Mirror> {
+    const { store, clock, random, budget, recorder } = this.#deps;
+    const checkpoints = await store.loadCheckpoints(this.key);
+    const context = {
+      link: this.link.name,
+      spec: this.spec,
+      sourceCluster: this.#source.name,
+      targetCluster: this.#target.name,
+      source: this.#reads,
+      sink: this.#writes,
+      budget,
+      clock,
+      log: this.#log,
+      random,
+    };
+    return new Mirror({ key: this.key, context, store, recorder, group: groupName(this.key, this.#target.name) }, checkpoints);
+  }
+
+  async #discover(mirror: Mirror): Promise<void> {
+    const topics = await this.#findTopics();
+    this.#discovered = true;
+    for (const topic of topics) {
+      if (this.#abort.signal.aborted) return;
+      try {
+        await this.#arrange(mirror, topic);
+        this.#clearTopicTrouble(topic);
+      } catch (error) {
+        this.#noteTopicTrouble(topic, toIsthmusError(error));
+      }
+    }
+    for (const topic of this.#topicTroubles.keys()) if (!topics.includes(topic)) this.#clearTopicTrouble(topic);
+  }
+
+  /** Topics of the source that the rule takes, and those it names outright even while they are absent. Topics that run already stay. */
+  async #findTopics(): Promise<string[]> {
+    const there = (await this.#source.admin.listTopics()).filter((topic) => takesTopic(this.spec, topic));
+    const named = this.spec.topics.filter((glob) => !/[*?]/.test(glob));
+    return [...new Set([...there, ...named, ...this.#plans.keys()])].sort();
+  }
+
+  async #arrange(mirror: Mirror, topic: string): Promise<void> {
+    const owner = this.#deps.ownerOf(topic, this.key);
+    if (owner !== undefined)
+      throw new IsthmusError(
+        'CONFLICT',
+        `mirroring the topic ${topic}: the mirror ${owner} of this link has it already; exclude it from one of the two`,
+      );
+    const description = await this.#source.admin.describeTopic(topic);
+    if (description === undefined || description.lanes.length === 0) {
+      throw new IsthmusError(
+        'TOPIC_NOT_FOUND',
+        `mirroring the topic ${topic}: it does not exist on ${this.#source.name} (or all its brokers are away); it is waited for`,
+      );
+    }
+    const targetTopic = renameTopic(this.spec.rename, topic);
+    const refusal = this.#writes.refusesTopicName(targetTopic);
+    if (refusal !== undefined)
+      throw new IsthmusError('TOPIC_NAME_REFUSED', `mirroring the topic ${topic} as ${targetTopic}: ${refusal}`);
+    const plans = await this.#plan(description, targetTopic);
+    if (this.#abort.signal.aborted) return;
+    await mirror.setTopic(topic, plans);
+    if (!this.#plans.has(topic)) this.#log.info('topic-mirrored', { topic, targetTopic, lanes: plans.length });
+    this.#plans.set(topic, plans);
+  }
+
+  async #plan(source: TopicDescription, targetTopic: string): Promise<LanePlan[]> {
+    const readable = source.lanes.filter((lane) => lane.readable).map((lane) => lane.lane);
+    const toPlan = (lane: string, partitions: readonly number[]): LanePlan => ({
+      lane: { topic: source.topic, lane },
+      targetTopic,
+      partitions,
+    });
+    const { routing } = this.spec;
+    if (routing.mode === 'key') {
+      // An existing topic keeps its number of partitions: growing it would move keys away from their earlier records.
+      const there = await this.#target.admin.describeTopic(targetTopic);
+      const count =
+        there?.lanes.length || (await this.#target.admin.ensureTopic(targetTopic, routing.partitions ?? source.lanes.length));
+      const all = Array.from({ length: count }, (_, partition) => partition);
+      return readable.map((lane) => toPlan(lane, all));
+    }
+    const table = await this.#laneTable(source, targetTopic);
+    return readable.map((lane) => toPlan(lane, [table.indexOf(lane)]));
+  }
+
+  async #laneTable(source: TopicDescription, targetTopic: string): Promise<string[]> {
+    const { store } = this.#deps;
+    const names = source.lanes.map((lane) => lane.lane);
+    const known = this.#tables.get(source.topic);
+    if (known !== undefined && names.every((lane) => known.includes(lane))) return known;
+    let table = known ?? (await store.loadLaneTable(this.key, source.topic));
+    if (table.length === 0) {
+      const target = await this.#target.admin.describeTopic(targetTopic);
+      table = await rebuildLaneTable(this.#writes, this.#source.name, source, targetTopic, target?.lanes.length ?? 0);
+    }
+    const extended = extendLaneTable(table, names);
+    // The target grows before a lane begins that needs the new partition.
+    await this.#target.admin.ensureTopic(targetTopic, extended.length);
+    await store.saveLaneTable(this.key, source.topic, extended);
+    this.#tables.set(source.topic, extended);
+    return extended;
+  }
+
+  #noteTrouble(error: IsthmusError): void {
+    if (this.#trouble?.message !== error.message) this.#log.warn('mirror-waits', { code: error.code, detail: error.message });
+    this.#trouble = { code: error.code, message: error.message, since: this.#trouble?.since ?? this.#deps.clock.now() };
+  }
+
+  #noteTopicTrouble(topic: string, error: IsthmusError): void {
+    const before = this.#topicTroubles.get(topic);
+    if (before?.message !== error.message) this.#log.warn('topic-waits', { topic, code: error.code, detail: error.message });
+    this.#topicTroubles.set(topic, { code: error.code, message: error.message, since: before?.since ?? this.#deps.clock.now() });
+  }
+
+  #clearTopicTrouble(topic: string): void {
+    if (this.#topicTroubles.delete(topic)) this.#log.info('topic-goes-on', { topic });
+  }
+}
+
+/**
+ * Our own consumer group at the source; RocketMQ allows letters, digits, `%`, `|`, `-` and `_`, 120 in all. The target is part of it: two regions that call
+ * their links alike would otherwise move each other's second checkpoint.
+ */
+function groupName(key: MirrorKey, targetCluster: string): string {
+  return `isthmus-${key.link}-${key.mirror}-${targetCluster}`;
+}

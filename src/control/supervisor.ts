@@ -1,0 +1,332 @@
+import { IsthmusError, toIsthmusError } from '../errors.ts';
+import type { ByteBudget } from '../lib/byte-budget.ts';
+import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
+import type { Clock } from '../spi/clock.ts';
+import type { CheckItem, Cluster } from '../spi/cluster.ts';
+import type { Log } from '../spi/log.ts';
+import type { Recorder } from '../spi/recorder.ts';
+import type { MirrorKey, StateStore } from '../spi/state-store.ts';
+import type { ClusterStatus, Control, LaneStatus, MirrorStatus, ProcessStatus, TopicListing, Trouble } from './api.ts';
+import { ManagedMirror } from './managed-mirror.ts';
+import { mirrorName, Registry, type WantedMirror } from './registry.ts';
+import { laneStatus, mirrorStatus, toTrouble } from './status.ts';
+
+const STATE_CHECK_MILLIS = 3_000;
+const CLUSTER_CHECK_MILLIS = 10_000;
+
+export interface SupervisorDeps {
+  readonly region: string;
+  readonly version: string;
+  readonly clusters: ReadonlyMap<string, { readonly cluster: Cluster; readonly region: string }>;
+  readonly links: readonly LinkSpec[];
+  readonly fileMirrors: readonly { readonly link: string; readonly spec: MirrorSpec }[];
+  readonly store: StateStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly recorder: Recorder;
+  readonly random: () => number;
+  readonly budget: ByteBudget;
+}
+
+/** Makes what is wanted run, and tells what runs. */
+export class Supervisor implements Control {
+  readonly #deps: SupervisorDeps;
+  readonly #registry: Registry;
+  readonly #links: ReadonlyMap<string, LinkSpec>;
+  readonly #running = new Map<string, ManagedMirror>();
+  readonly #clusterTroubles = new Map<string, Trouble>();
+  readonly #reached = new Set<string>();
+  readonly #abort = new AbortController();
+  readonly #startedAt: number;
+  #generation: string | undefined;
+  #stateTrouble: Trouble | undefined;
+  /** Changes are made one after the other, so that two requests cannot both add the same mirror. */
+  #changes: Promise<unknown> = Promise.resolve();
+  #loops: Promise<void>[] = [];
+
+  constructor(deps: SupervisorDeps) {
+    this.#deps = deps;
+    this.#links = new Map(deps.links.map((link) => [link.name, link]));
+    this.#registry = new Registry(deps.store, deps.fileMirrors);
+    this.#startedAt = deps.clock.now();
+  }
+
+  /** Begins; returns at once. While the state store is away nothing is mirrored yet: without it, paused mirrors would run. */
+  start(): void {
+    this.#loops = [this.#watchState(), this.#watchClusters()];
+  }
+
+  /** Ends all mirrors, each with its last checkpoint kept. */
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await Promise.all(this.#loops);
+    await this.#changes.catch(() => undefined);
+    await Promise.all([...this.#running.values()].map((mirror) => mirror.close()));
+  }
+
+  status(): ProcessStatus {
+    const reasons = this.#reasons();
+    const { region, version } = this.#deps;
+    return {
+      region,
+      version,
+      startedAt: this.#startedAt,
+      stateAvailable: this.#stateTrouble === undefined,
+      ready: reasons.length === 0,
+      reasons,
+    };
+  }
+
+  clusters(): ClusterStatus[] {
+    return [...this.#deps.clusters].map(([name, { cluster, region }]) => {
+      const trouble = this.#clusterTroubles.get(name) ?? null;
+      return { name, type: cluster.type, region, reachable: trouble === null && this.#reached.has(name), trouble };
+    });
+  }
+
+  checkCluster(cluster: string): Promise<CheckItem[]> {
+    return this.#cluster(cluster).admin.check([]);
+  }
+
+  topics(cluster: string): Promise<string[]> {
+    return this.#cluster(cluster).admin.listTopics();
+  }
+
+  async topic(cluster: string, topic: string): Promise<TopicListing> {
+    const { admin } = this.#cluster(cluster);
+    const description = await admin.describeTopic(topic);
+    if (description === undefined)
+      throw new IsthmusError('NOT_FOUND', `looking for the topic ${topic}: ${cluster} has none of this name`);
+    return { description, extents: await admin.extents(topic) };
+  }
+
+  mirrors(): MirrorStatus[] {
+    return this.#registry.wanted.map((wanted) => this.#mirrorStatus(wanted));
+  }
+
+  mirror(key: MirrorKey): MirrorStatus {
+    return this.#mirrorStatus(this.#registry.get(key));
+  }
+
+  lanes(key: MirrorKey): LaneStatus[] {
+    this.#registry.get(key);
+    return this.#running.get(mirrorName(key))?.mirror?.lanes.map(laneStatus) ?? [];
+  }
+
+  /** Every lane with its mirror, for metrics. */
+  *allLanes(): Iterable<{ readonly key: MirrorKey; readonly status: LaneStatus }> {
+    for (const managed of this.#running.values()) {
+      for (const lane of managed.mirror?.lanes ?? []) yield { key: managed.key, status: laneStatus(lane) };
+    }
+  }
+
+  addMirror(link: string, spec: MirrorSpec): Promise<MirrorStatus> {
+    return this.#change(async () => {
+      this.#link(link);
+      const key = { link, mirror: spec.name };
+      if (this.#registry.has(key))
+        throw new IsthmusError(
+          'CONFLICT',
+          `adding the mirror ${mirrorName(key)}: there is one of this name; change it, or choose another name`,
+        );
+      const wanted: WantedMirror = { key, spec, definedBy: 'api', paused: false };
+      // Left-overs of a deleted mirror of the same name would make this one start in the middle.
+      await this.#deps.store.forgetMirror(key);
+      await this.#registry.put(wanted);
+      this.#startMirror(wanted);
+      return this.#mirrorStatus(wanted);
+    });
+  }
+
+  changeMirror(key: MirrorKey, spec: MirrorSpec): Promise<MirrorStatus> {
+    return this.#change(async () => {
+      const wanted = this.#apiMirror(key, 'changing');
+      const changed = { ...wanted, spec: { ...spec, name: wanted.spec.name } };
+      await this.#registry.put(changed);
+      await this.#stopMirror(key);
+      if (!changed.paused) this.#startMirror(changed);
+      return this.#mirrorStatus(changed);
+    });
+  }
+
+  deleteMirror(key: MirrorKey): Promise<void> {
+    return this.#change(async () => {
+      this.#apiMirror(key, 'deleting');
+      await this.#registry.delete(key);
+      await this.#stopMirror(key);
+      await this.#deps.store.forgetMirror(key);
+    });
+  }
+
+  pauseMirror(key: MirrorKey): Promise<MirrorStatus> {
+    return this.#setPaused(key, true);
+  }
+
+  resumeMirror(key: MirrorKey): Promise<MirrorStatus> {
+    return this.#setPaused(key, false);
+  }
+
+  restartMirror(key: MirrorKey): Promise<MirrorStatus> {
+    return this.#change(async () => {
+      const wanted = this.#registry.get(key);
+      if (wanted.paused) throw new IsthmusError('CONFLICT', `restarting the mirror ${mirrorName(key)}: it is paused; resume it`);
+      await this.#running.get(mirrorName(key))?.restart();
+      return this.#mirrorStatus(wanted);
+    });
+  }
+
+  #setPaused(key: MirrorKey, paused: boolean): Promise<MirrorStatus> {
+    return this.#change(async () => {
+      const before = this.#registry.get(key);
+      if (before.paused === paused) return this.#mirrorStatus(before);
+      const wanted = { ...before, paused };
+      await this.#registry.put(wanted);
+      if (paused) await this.#stopMirror(key);
+      else this.#startMirror(wanted);
+      return this.#mirrorStatus(wanted);
+    });
+  }
+
+  #change<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#generation === undefined) {
+      return Promise.reject(
+        new IsthmusError('STATE_UNAVAILABLE', 'changing mirrors: the state store has not been reached yet; try again when it is'),
+      );
+    }
+    const result = this.#changes.then(run, run);
+    this.#changes = result.catch(() => undefined);
+    return result;
+  }
+
+  #startMirror(wanted: WantedMirror): void {
+    const link = this.#link(wanted.key.link);
+    const { store, clock, log, recorder, random, budget } = this.#deps;
+    const ownerOf = (topic: string, asking: MirrorKey): string | undefined => this.#ownerOf(topic, asking);
+    const deps = { store, clock, log, recorder, random, budget, ownerOf };
+    const managed = new ManagedMirror(wanted.key, link, wanted.spec, this.#cluster(link.from), this.#cluster(link.to), deps);
+    this.#running.set(mirrorName(wanted.key), managed);
+    log.info('mirror-started', { link: link.name, mirror: wanted.key.mirror, from: link.from, to: link.to });
+  }
+
+  async #stopMirror(key: MirrorKey): Promise<void> {
+    const name = mirrorName(key);
+    const managed = this.#running.get(name);
+    this.#running.delete(name);
+    await managed?.close();
+    if (managed !== undefined) this.#deps.log.info('mirror-ended', { ...key });
+  }
+
+  /** The mirror that has a topic already: a topic belongs to the mirror that has run it first. */
+  #ownerOf(topic: string, asking: MirrorKey): string | undefined {
+    for (const [name, other] of this.#running) {
+      if (name !== mirrorName(asking) && other.key.link === asking.link && other.topics.includes(topic)) return name;
+    }
+    return undefined;
+  }
+
+  async #watchState(): Promise<void> {
+    const { store, clock, log, recorder } = this.#deps;
+    while (!this.#abort.signal.aborted) {
+      try {
+        await this.#meetState(await store.generation());
+        if (this.#stateTrouble !== undefined) log.info('state-store-back');
+        this.#stateTrouble = undefined;
+      } catch (raw) {
+        const error = toIsthmusError(raw);
+        if (this.#stateTrouble === undefined) log.error('state-store-away', { code: error.code, detail: error.message });
+        this.#stateTrouble ??= toTrouble(error, clock.now());
+      }
+      recorder.stateStore(this.#stateTrouble === undefined);
+      await clock.sleep(this.#generation === undefined ? 500 : STATE_CHECK_MILLIS, this.#abort.signal);
+    }
+  }
+
+  /** Starts with what the store holds; writes everything again when it is found emptied or replaced. */
+  async #meetState(generation: string): Promise<void> {
+    const { log } = this.#deps;
+    if (generation === this.#generation) return;
+    if (this.#generation === undefined) {
+      const unread = await this.#registry.load(new Set(this.#links.keys()));
+      for (const name of unread)
+        log.warn('registry-entry-ignored', {
+          name,
+          detail: 'its link is not in the configuration, or it was written by a newer version',
+        });
+      this.#generation = generation;
+      for (const wanted of this.#registry.wanted) if (!wanted.paused) this.#startMirror(wanted);
+      return;
+    }
+    log.error('state-store-emptied', { detail: 'registry, checkpoints and lane tables are written again' });
+    await this.#registry.rewrite();
+    for (const managed of this.#running.values()) await managed.rewriteState();
+    this.#generation = generation;
+  }
+
+  async #watchClusters(): Promise<void> {
+    const { clusters, clock, log } = this.#deps;
+    while (!this.#abort.signal.aborted) {
+      for (const [name, { cluster }] of clusters) {
+        try {
+          await cluster.admin.listTopics();
+          if (this.#clusterTroubles.delete(name)) log.info('cluster-back', { cluster: name });
+          this.#reached.add(name);
+        } catch (raw) {
+          const error = toIsthmusError(raw);
+          if (!this.#clusterTroubles.has(name))
+            log.warn('cluster-away', { cluster: name, code: error.code, detail: error.message });
+          this.#clusterTroubles.set(name, toTrouble(error, this.#clusterTroubles.get(name)?.since ?? clock.now()));
+        }
+      }
+      await clock.sleep(CLUSTER_CHECK_MILLIS, this.#abort.signal);
+    }
+  }
+
+  #reasons(): string[] {
+    const reasons: string[] = [];
+    if (this.#generation === undefined)
+      reasons.push(
+        `the state store has not been reached yet${this.#stateTrouble === undefined ? '' : `: ${this.#stateTrouble.message}`}`,
+      );
+    for (const mirror of this.mirrors()) {
+      if (mirror.state !== 'running' && mirror.state !== 'paused')
+        reasons.push(
+          `mirror ${mirror.link}/${mirror.spec.name} is ${mirror.state}${mirror.trouble === null ? '' : `: ${mirror.trouble.message}`}`,
+        );
+    }
+    return reasons;
+  }
+
+  #mirrorStatus(wanted: WantedMirror): MirrorStatus {
+    return mirrorStatus(wanted, this.#link(wanted.key.link), this.#running.get(mirrorName(wanted.key)));
+  }
+
+  #apiMirror(key: MirrorKey, doing: string): WantedMirror {
+    const wanted = this.#registry.get(key);
+    if (wanted.definedBy === 'file')
+      throw new IsthmusError(
+        'CONFLICT',
+        `${doing} the mirror ${mirrorName(key)}: it is defined in the configuration file; change it there and restart`,
+      );
+    return wanted;
+  }
+
+  #link(name: string): LinkSpec {
+    const link = this.#links.get(name);
+    if (link === undefined)
+      throw new IsthmusError(
+        'NOT_FOUND',
+        `looking for the link ${name}: the configuration has no link of this name (it has: ${[...this.#links.keys()].join(', ') || 'none'})`,
+      );
+    return link;
+  }
+
+  #cluster(name: string): Cluster {
+    const entry = this.#deps.clusters.get(name);
+    if (entry === undefined)
+      throw new IsthmusError(
+        'NOT_FOUND',
+        `looking for the cluster ${name}: the configuration has no cluster of this name (it has: ${[...this.#deps.clusters.keys()].join(', ')})`,
+      );
+    return entry.cluster;
+  }
+}
