@@ -26,7 +26,11 @@ export type RoutingRule =
   | { readonly mode: 'key'; readonly by: KeyRule; readonly partitions: number | undefined };
 
 /** Which part of a record is its ordering key. `default` = sharding key, else the first of KEYS. */
-export type KeyRule = { readonly kind: 'default' } | { readonly kind: 'sharding-key' } | { readonly kind: 'keys' } | { readonly kind: 'property'; readonly name: string };
+export type KeyRule =
+  | { readonly kind: 'default' }
+  | { readonly kind: 'sharding-key' }
+  | { readonly kind: 'keys' }
+  | { readonly kind: 'property'; readonly name: string };
 
 /** All conditions must hold; an empty rule lets everything pass. */
 export interface FilterRule {

@@ -62,7 +62,8 @@ function parseRun(text: string): PositionRun | undefined {
 export function parseProvenance(text: string): Provenance | undefined {
   const parts = text.split(';');
   const [version, cluster, topic, lane, positions, time, passed] = parts;
-  if (version !== VERSION || parts.length > 7 || !cluster || !topic || lane === undefined || !positions || !time) return undefined;
+  if (version !== VERSION || parts.length > 7 || !cluster || !topic || lane === undefined || !positions || !time)
+    return undefined;
   const runs: PositionRun[] = [];
   for (const part of positions.split(',')) {
     const run = parseRun(part);

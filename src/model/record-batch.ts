@@ -128,5 +128,3 @@ export class RecordBatch {
     this.#free?.(this);
   }
 }
-
-

@@ -23,7 +23,10 @@ export function matchesGlob(glob: string, name: string): boolean {
 }
 
 /** Whether a mirror takes a topic: one of `include` matches and none of `exclude`. */
-export function takesTopic(rule: { readonly topics: readonly string[]; readonly exclude: readonly string[] }, topic: string): boolean {
+export function takesTopic(
+  rule: { readonly topics: readonly string[]; readonly exclude: readonly string[] },
+  topic: string,
+): boolean {
   return rule.topics.some((glob) => matchesGlob(glob, topic)) && !rule.exclude.some((glob) => matchesGlob(glob, topic));
 }
 

@@ -22,6 +22,8 @@ export interface ConnectionOptions {
   readonly tls?: TlsOptions | undefined;
   readonly connectTimeoutMillis: number;
   readonly maxFrameBytes: number;
+  /** Memory for the frames, of exactly the asked size; fresh memory when left out. */
+  readonly allocate?: ((bytes: number) => Buffer) | undefined;
   /** Gets each frame without its length field. What it throws ends the connection. */
   readonly onFrame: (frame: Buffer) => void;
   /** Called exactly once after a successful connect. */
@@ -81,12 +83,16 @@ export function connect(options: ConnectionOptions): Promise<Connection> {
   const address = `${options.host}:${options.port}`;
   return new Promise((resolve, reject) => {
     // The splitter is fed from one reused read buffer: 'data' events would allocate 64 KiB for each read.
-    const splitter = new FrameSplitter(options.maxFrameBytes, options.onFrame);
+    const splitter = new FrameSplitter(options.maxFrameBytes, options.onFrame, options.allocate);
     const socket = openSocket(options, (count, buffer) => {
       try {
         splitter.push(buffer, count);
       } catch (error) {
-        connection.destroy(error instanceof IsthmusError ? error : new IsthmusError('PROTOCOL_VIOLATION', `reading from ${address}: ${String(error)}`, { cause: error }));
+        connection.destroy(
+          error instanceof IsthmusError
+            ? error
+            : new IsthmusError('PROTOCOL_VIOLATION', `reading from ${address}: ${String(error)}`, { cause: error }),
+        );
         return false;
       }
       return true;
@@ -94,7 +100,10 @@ export function connect(options: ConnectionOptions): Promise<Connection> {
     const connection = new FrameConnection(address, socket);
     let connected = false;
     let failure: Error | undefined;
-    const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${options.connectTimeoutMillis} ms`)), options.connectTimeoutMillis);
+    const timer = setTimeout(
+      () => socket.destroy(new Error(`no answer within ${options.connectTimeoutMillis} ms`)),
+      options.connectTimeoutMillis,
+    );
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
     socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => {
@@ -108,8 +117,19 @@ export function connect(options: ConnectionOptions): Promise<Connection> {
     socket.once('end', () => socket.destroy());
     socket.once('close', () => {
       clearTimeout(timer);
-      if (connected) options.onClose(connection.reason ?? new IsthmusError('CONNECTION_LOST', `connection to ${address}: ${failure?.message ?? 'closed by the peer'}`, { cause: failure }));
-      else reject(new IsthmusError('CONNECT_FAILED', `connecting to ${address}: ${failure?.message ?? 'closed by the peer'}`, { cause: failure }));
+      if (connected)
+        options.onClose(
+          connection.reason ??
+            new IsthmusError('CONNECTION_LOST', `connection to ${address}: ${failure?.message ?? 'closed by the peer'}`, {
+              cause: failure,
+            }),
+        );
+      else
+        reject(
+          new IsthmusError('CONNECT_FAILED', `connecting to ${address}: ${failure?.message ?? 'closed by the peer'}`, {
+            cause: failure,
+          }),
+        );
     });
   });
 }

@@ -54,7 +54,10 @@ export class FrameSplitter {
 
   #begin(): void {
     if (this.#length > this.#maxFrameBytes) {
-      throw new IsthmusError('FRAME_TOO_LARGE', `reading a frame: the peer announced ${this.#length} bytes, the limit is ${this.#maxFrameBytes}`);
+      throw new IsthmusError(
+        'FRAME_TOO_LARGE',
+        `reading a frame: the peer announced ${this.#length} bytes, the limit is ${this.#maxFrameBytes}`,
+      );
     }
     this.#frame = this.#allocate(this.#length);
     this.#filled = 0;
