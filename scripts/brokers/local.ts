@@ -1,12 +1,11 @@
 /** The bed as processes of this machine. */
 import { closeSync, fstatSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { artifactDirectory, artifacts, ensureArtifact, toolsToFetch } from './artifacts.ts';
 import { BrokersError, type Report } from './errors.ts';
 import { withLock } from './lock.ts';
-import { isListening } from './probe.ts';
-import { isRunning, killHard, launch, type ProcessRecord, readRunning, residentBytes, signal, terminate } from './process.ts';
+import { isListening, untilReady } from './probe.ts';
+import { isRunning, killHard, launch, readRunning, residentBytes, signal, terminate } from './process.ts';
 import type { Provider, ServerStatus } from './provider.ts';
 import { pulsarServer } from './pulsar.ts';
 import { redisServer } from './redis.ts';
@@ -15,7 +14,6 @@ import type { ProcessSpec, ServerSpec } from './server.ts';
 import { endpointsOf, listenedPorts, type ServerName, withNamesrvOwners } from './table.ts';
 import { requireTools } from './tools.ts';
 
-const readyLimitMs = 180_000;
 const stopLimitMs = 20_000;
 const lockLimitMs = 1_800_000;
 const logTailBytes = 16_384;
@@ -133,7 +131,10 @@ async function startServer(spec: ServerSpec, options: LocalOptions): Promise<voi
       });
       options.report(`${spec.name}: ${process.id} started (pid ${record.pid})`);
     }
-    await untilReady(spec, process, record);
+    const running = record;
+    const log = logFile(spec, process);
+    const ended = async (): Promise<string | undefined> => (isRunning(running) ? undefined : `${tail(log, 3_000)}\n(${log})`);
+    await untilReady(`${spec.name}: ${process.id}`, process.check, ended);
   }
   if (started) options.report(`${spec.name} is ready after ${((performance.now() - began) / 1000).toFixed(1)} s`);
 }
@@ -143,28 +144,6 @@ function writeFiles(spec: ServerSpec): void {
     const file = join(spec.directory, path);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, content);
-  }
-}
-
-async function untilReady(spec: ServerSpec, process: ProcessSpec, record: ProcessRecord): Promise<void> {
-  const deadline = performance.now() + readyLimitMs;
-  const log = logFile(spec, process);
-  for (;;) {
-    const missing = await process.probe();
-    // Asked after the probe: a stranger's server on our port must not count as ours.
-    if (!isRunning(record)) {
-      throw new BrokersError(
-        `${spec.name}: ${process.id} has ended before it was ready. The end of ${log}:\n${tail(log, 3_000)}`,
-      );
-    }
-    if (missing === undefined) return;
-    if (performance.now() > deadline) {
-      throw new BrokersError(
-        `${spec.name}: ${process.id} is not ready after ${readyLimitMs / 1000} s: ${missing}. Its log is ${log}`,
-      );
-    }
-    await process.hasten?.();
-    await sleep(200);
   }
 }
 
@@ -184,7 +163,7 @@ async function stopAll(specs: readonly ServerSpec[], wipe: boolean): Promise<rea
 async function statusOf(spec: ServerSpec): Promise<ServerStatus> {
   const record = readRunning(pidFile(spec, serverProcess(spec)));
   if (record === undefined) return { name: spec.name, state: 'stopped', pid: undefined, residentBytes: undefined };
-  const missing = await Promise.all(spec.processes.map(async (process) => await process.probe()));
+  const missing = await Promise.all(spec.processes.map(async (process) => await process.check.probe()));
   const state = missing.every((what) => what === undefined) ? 'ready' : 'starting';
   return { name: spec.name, state, pid: record.pid, residentBytes: residentBytes(record) };
 }

@@ -1,23 +1,64 @@
 /** One look at a server: does it serve its users yet? Each probe answers undefined when it does, else what is missing. */
 import { connect } from 'node:net';
-import type { PulsarEndpoints, RedisEndpoints, RocketmqEndpoints } from './table.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BrokersError } from './errors.ts';
+import type { Endpoints, PulsarEndpoints, RedisEndpoints, RocketmqEndpoints } from './table.ts';
 
-export type Probe = () => Promise<string | undefined>;
+export type Check = {
+  readonly probe: () => Promise<string | undefined>;
+  /** Called after each probe that failed while the server starts. */
+  readonly hasten?: () => Promise<void>;
+};
 
 const host = '127.0.0.1';
 const probeTimeoutMs = 3_000;
+const readyLimitMs = 180_000;
+const pauseBetweenProbesMs = 200;
+
+/** The check of a server itself; the namesrv of a RocketMQ cluster has {@link namesrvCheck}. */
+export function serverCheck(endpoints: Endpoints): Check {
+  switch (endpoints.kind) {
+    case 'rocketmq':
+      return {
+        probe: async () => await probeRocketmqBroker(endpoints),
+        hasten: async () => await askToRegister(endpoints),
+      };
+    case 'pulsar':
+      return { probe: async () => await probePulsar(endpoints) };
+    case 'redis':
+      return { probe: async () => await probeRedis(endpoints) };
+  }
+}
+
+export function namesrvCheck(endpoints: RocketmqEndpoints): Check {
+  return { probe: async () => await exchange(endpoints.ports.namesrv, undefined, () => true) };
+}
+
+/**
+ * Probes until the server serves. `ended` answers with the end of its log if it has ended.
+ * Throws a {@link BrokersError} if it has, and after 3 minutes.
+ */
+export async function untilReady(what: string, check: Check, ended: () => Promise<string | undefined>): Promise<void> {
+  const deadline = performance.now() + readyLimitMs;
+  for (;;) {
+    const missing = await check.probe();
+    // Asked after the probe: a stranger's server on our port must not count as ours.
+    const lastWords = await ended();
+    if (lastWords !== undefined) throw new BrokersError(`${what} has ended before it was ready. Its last words:\n${lastWords}`);
+    if (missing === undefined) return;
+    if (performance.now() > deadline) throw new BrokersError(`${what} is not ready after ${readyLimitMs / 1000} s: ${missing}`);
+    await check.hasten?.();
+    await sleep(pauseBetweenProbesMs);
+  }
+}
 
 /** Whether something listens on the port. */
 export async function isListening(port: number): Promise<boolean> {
   return (await exchange(port, undefined, () => true)) === undefined;
 }
 
-export async function probeNamesrv(endpoints: RocketmqEndpoints): Promise<string | undefined> {
-  return await exchange(endpoints.ports.namesrv, undefined, () => true);
-}
-
 /** Ready when the namesrv hands out this broker and broker and proxy accept connections. */
-export async function probeRocketmqBroker(endpoints: RocketmqEndpoints): Promise<string | undefined> {
+async function probeRocketmqBroker(endpoints: RocketmqEndpoints): Promise<string | undefined> {
   const { broker, proxyGrpc, proxyRemoting, namesrv } = endpoints.ports;
   for (const port of [broker, proxyGrpc, proxyRemoting]) {
     const missing = await exchange(port, undefined, () => true);
@@ -36,7 +77,7 @@ export async function probeRocketmqBroker(endpoints: RocketmqEndpoints): Promise
  * Makes a broker register with its namesrv now. The registration of a starting broker is lost while its client has not
  * found the namesrv available yet, and the next one comes 10 s later; setting the permission, here to its default, sends one.
  */
-export async function askToRegister(endpoints: RocketmqEndpoints): Promise<void> {
+async function askToRegister(endpoints: RocketmqEndpoints): Promise<void> {
   // Whether it helped is what the next probe sees.
   await exchange(endpoints.ports.broker, remotingRequest(25, 'brokerPermission=6\n'), isWholeFrame);
 }
@@ -54,7 +95,7 @@ function isWholeFrame(reply: Buffer): boolean {
   return reply.length >= 4 && reply.length >= 4 + reply.readUInt32BE(0);
 }
 
-export async function probePulsar(endpoints: PulsarEndpoints): Promise<string | undefined> {
+async function probePulsar(endpoints: PulsarEndpoints): Promise<string | undefined> {
   // The broker reports healthy before standalone has made the namespace that everybody uses.
   for (const path of ['/admin/v2/brokers/health', '/admin/v2/namespaces/public/default']) {
     try {
@@ -68,7 +109,7 @@ export async function probePulsar(endpoints: PulsarEndpoints): Promise<string | 
   return undefined;
 }
 
-export async function probeRedis(endpoints: RedisEndpoints): Promise<string | undefined> {
+async function probeRedis(endpoints: RedisEndpoints): Promise<string | undefined> {
   return await exchange(endpoints.ports.redis, Buffer.from('PING\r\n'), (reply) => reply.includes('+PONG'));
 }
 

@@ -1,6 +1,6 @@
 /** Pulsar: the official distribution's standalone (broker, bookie and RocksDB metadata in one JVM), made small. */
 import { readFileSync } from 'node:fs';
-import { probePulsar } from './probe.ts';
+import { serverCheck } from './probe.ts';
 import { frugalJvm, type Place, type ServerSpec } from './server.ts';
 import type { PulsarEndpoints } from './table.ts';
 
@@ -24,7 +24,7 @@ export function pulsarServer(endpoints: PulsarEndpoints, place: Place): ServerSp
           PULSAR_LOG_DIR: `${directory}/logs`,
           PULSAR_LOG_APPENDER: 'Console',
         },
-        probe: async () => await probePulsar(endpoints),
+        check: serverCheck(endpoints),
       },
     ],
     extraLogs: [],

@@ -1,5 +1,5 @@
 /** Redis: the system's redis-server, without persistence. */
-import { probeRedis } from './probe.ts';
+import { serverCheck } from './probe.ts';
 import type { Place, ServerSpec } from './server.ts';
 import type { RedisEndpoints } from './table.ts';
 
@@ -16,7 +16,7 @@ export function redisServer(endpoints: RedisEndpoints, place: Place): ServerSpec
         command: 'redis-server',
         args: redisArgs(endpoints, '127.0.0.1'),
         env: {},
-        probe: async () => await probeRedis(endpoints),
+        check: serverCheck(endpoints),
       },
     ],
     extraLogs: [],

@@ -1,5 +1,5 @@
 /** RocketMQ: a namesrv, and broker and proxy in one JVM (the proxy's local mode), from Maven artifacts. */
-import { askToRegister, probeNamesrv, probeRocketmqBroker } from './probe.ts';
+import { namesrvCheck, serverCheck } from './probe.ts';
 import { frugalJvm, javaCommand, type Place, type ProcessSpec, properties, type ServerSpec } from './server.ts';
 import type { RocketmqEndpoints } from './table.ts';
 
@@ -14,15 +14,14 @@ export function rocketmqServer(endpoints: RocketmqEndpoints, place: Place): Serv
     command: javaCommand(),
     args: [...namesrvJvm(directory), ...classPath, namesrvMain, ...namesrvArgs(directory)],
     env: {},
-    probe: async () => await probeNamesrv(endpoints),
+    check: namesrvCheck(endpoints),
   };
   const broker: ProcessSpec = {
     id: 'server',
     command: javaCommand(),
     args: [...brokerJvm(directory), ...classPath, brokerMain, ...brokerArgs(directory, endpoints)],
     env: {},
-    probe: async () => await probeRocketmqBroker(endpoints),
-    hasten: async () => await askToRegister(endpoints),
+    check: serverCheck(endpoints),
   };
   return {
     name: endpoints.name,

@@ -1,6 +1,6 @@
 /** What it takes to run one server of the bed as local processes. Builders: rocketmq.ts, pulsar.ts, redis.ts. */
 import type { ArtifactName } from './artifacts.ts';
-import type { Probe } from './probe.ts';
+import type { Check } from './probe.ts';
 import type { ServerName } from './table.ts';
 import type { Tool } from './tools.ts';
 
@@ -10,9 +10,7 @@ export type ProcessSpec = {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  readonly probe: Probe;
-  /** Called after each probe that failed while the process starts. */
-  readonly hasten?: () => Promise<void>;
+  readonly check: Check;
 };
 
 export type ServerSpec = {
