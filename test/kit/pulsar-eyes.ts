@@ -74,11 +74,11 @@ export type PulsarEyes = {
   ): Promise<{ readonly messages: number; readonly distinct: number }>;
   /** Several consumers on one subscription, from the earliest on; rows in order of arrival over all of them. */
   consume(topic: string, options: ConsumeOptions): Promise<readonly ConsumedRow[]>;
-  /** Follows the topic from its end. `ready` resolves when it listens, `arrived` after `count` messages or `timeoutMs`. */
+  /** Follows the topic from its end: resolves when it listens; `arrived` resolves after `count` messages or `timeoutMs`. */
   tail(
     topic: string,
     options: { readonly count: number; readonly timeoutMs: number; readonly idProperty?: string },
-  ): { readonly ready: Promise<void>; readonly arrived: Promise<readonly Arrival[]> };
+  ): Promise<{ readonly arrived: Promise<readonly Arrival[]> }>;
 };
 
 type CompactRow = readonly [lane: string, place: number, id: string | null, key: string | null];
@@ -123,16 +123,15 @@ export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
       );
       return rows;
     },
-    tail: (topic, options) => {
-      const ready = Promise.withResolvers<void>();
-      const rows: Arrival[] = [];
-      const arrived = ask({ verb: 'pulsar-tail', topic, ...options }, (row: 'ready' | CompactArrival) => {
-        if (row === 'ready') ready.resolve();
-        else rows.push({ id: row[0], micros: row[1] });
-      }).then(() => rows);
-      arrived.catch((error: unknown) => ready.reject(error));
-      return { ready: ready.promise, arrived };
-    },
+    tail: async (topic, options) =>
+      await new Promise((resolve, reject) => {
+        const rows: Arrival[] = [];
+        const arrived = ask({ verb: 'pulsar-tail', topic, ...options }, (row: 'ready' | CompactArrival) => {
+          if (row === 'ready') resolve({ arrived });
+          else rows.push({ id: row[0], micros: row[1] });
+        }).then(() => rows);
+        arrived.catch(reject);
+      }),
   };
 }
 

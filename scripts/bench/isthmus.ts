@@ -1,0 +1,64 @@
+/** Runs Isthmus as a user does: the command line with a configuration file, as a process of its own. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { PulsarEndpoints, RocketmqEndpoints } from '../brokers/table.ts';
+import { type Child, startChild } from './child.ts';
+
+export type Mirroring = {
+  readonly source: RocketmqEndpoints;
+  readonly target: PulsarEndpoints;
+  /** Glob of source topics. */
+  readonly topics: string;
+  /** Target name; `{topic}` stands for the source's. */
+  readonly rename: string;
+};
+
+export type Isthmus = Child & { readonly beganAt: number };
+
+let runs = 0;
+
+/** Starts it with a state, a link and so a consumer group of its own, so that nothing is left of an earlier run. */
+export async function startIsthmus(mirroring: Mirroring): Promise<Isthmus> {
+  const folder = mkdtempSync(join(tmpdir(), 'isthmus-bench-'));
+  mkdirSync(join(folder, 'state'));
+  const file = join(folder, 'isthmus.yaml');
+  // JSON is YAML.
+  writeFileSync(file, JSON.stringify(configuration(mirroring, join(folder, 'state', 'isthmus.db'), await freePort()), null, 2));
+  const beganAt = performance.now();
+  const child = startChild(process.execPath, [join(import.meta.dirname, '../../src/main.ts'), 'run', '-c', file]);
+  return {
+    ...child,
+    beganAt,
+    stop: async () => {
+      await child.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function configuration({ source, target, topics, rename }: Mirroring, statePath: string, port: number): unknown {
+  const link = `bench-${Date.now()}-${++runs}`;
+  return {
+    region: 'bench',
+    http: { listen: `127.0.0.1:${port}` },
+    state: `file:${statePath}`,
+    clusters: {
+      [source.name]: { type: 'rocketmq', region: 'bench', namesrv: [source.namesrv] },
+      [target.name]: { type: 'pulsar', region: 'bench', serviceUrl: target.serviceUrl, adminUrl: target.adminUrl },
+    },
+    links: {
+      [link]: { from: source.name, to: target.name, mirrors: { bench: { topics: [topics], rename, start: 'earliest' } } },
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
