@@ -7,6 +7,7 @@ export default defineConfig({
       { test: { name: 'tidy', include: ['test/tidy.test.ts'] } },
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       { test: { name: 'conformance', include: ['test/conformance/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 120_000 } },
+      { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 60_000 } },
       {
         test: {
           name: 'integration',

@@ -1,0 +1,28 @@
+/** What a whole test run consists of, in order: the quick steps first. */
+
+export type Part = 'check' | 'unit' | 'conformance' | 'simulation' | 'integration';
+
+export type Step = {
+  readonly part: Part;
+  /** Runs an npm script that succeeds or fails as a whole, or the tests of a vitest project. */
+  readonly run: { readonly script: string } | { readonly project: string };
+  readonly what: string;
+};
+
+export const steps: readonly Step[] = [
+  { part: 'check', run: { script: 'types' }, what: 'the compiler finds no wrong type' },
+  { part: 'check', run: { script: 'lint' }, what: 'lint finds nothing' },
+  { part: 'check', run: { script: 'format:check' }, what: 'everything is formatted' },
+  { part: 'check', run: { script: 'unused' }, what: 'nothing is unused' },
+  { part: 'check', run: { project: 'tidy' }, what: 'house rules over the whole tree' },
+  { part: 'unit', run: { project: 'unit' }, what: 'functions and codecs, no server' },
+  { part: 'conformance', run: { project: 'conformance' }, what: 'one suite for all state stores' },
+  { part: 'simulation', run: { project: 'simulation' }, what: 'the heart on a fake cluster with seeded faults' },
+  { part: 'integration', run: { project: 'integration' }, what: 'real brokers, killed and restarted' },
+];
+
+export const parts: readonly Part[] = [...new Set(steps.map((step) => step.part))];
+
+export function isPart(text: string): text is Part {
+  return parts.some((part) => part === text);
+}
