@@ -167,7 +167,7 @@ async function statusOf(
     specs.map(async (spec) => {
       const container = await find(client, spec);
       if (container === undefined || !(await container.inspect()).State.Running) return 'stopped';
-      return (await spec.check.probe()) === undefined ? 'ready' : 'starting';
+      return (await spec.check.probe()) === undefined ? 'ready' : 'not-ready';
     }),
   );
   const state = states.find((one) => one !== 'ready') ?? 'ready';

@@ -1,7 +1,7 @@
 /** The bed as processes of this machine. */
-import { closeSync, fstatSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { artifactDirectory, artifacts, ensureArtifact, toolsToFetch } from './artifacts.ts';
+import { type ArtifactName, artifactDirectory, artifacts, ensureArtifact, toolsToFetch } from './artifacts.ts';
 import { BrokersError, type Report } from './errors.ts';
 import { withLock } from './lock.ts';
 import { isListening, untilReady } from './probe.ts';
@@ -28,13 +28,28 @@ export type LocalOptions = {
 
 export function localProvider(options: LocalOptions): Provider {
   const specOf = (name: ServerName): ServerSpec => buildSpec(name, options);
-  const alone = async <T>(work: () => Promise<T>): Promise<T> => {
-    const waiting = (): void => options.report(`waiting for another command that works on ${options.dataDirectory}`);
-    return await withLock(join(options.dataDirectory, 'lock'), lockLimitMs, waiting, work);
+  const fetched = new Map<ArtifactName, Promise<string>>();
+  const local: Local = {
+    ...options,
+    fetch: async (name) => {
+      // Once per provider: a test that restarts a broker twenty times need not read its 240 MB twenty times.
+      const fetching = fetched.get(name) ?? ensureArtifact(artifacts[name], options.cache, options.report);
+      fetched.set(name, fetching);
+      try {
+        return await fetching;
+      } catch (error) {
+        fetched.delete(name);
+        throw error;
+      }
+    },
+    alone: async (name, work) => {
+      const waiting = (): void => options.report(`waiting for another command that works on ${name}`);
+      return await withLock(join(options.dataDirectory, `${name}.lock`), lockLimitMs, waiting, work);
+    },
   };
   return {
-    up: async (names) => await alone(async () => await startAll(withNamesrvOwners(names).map(specOf), options)),
-    down: async (names, wipe) => await alone(async () => await stopAll(names.map(specOf), wipe)),
+    up: async (names) => await startAll(withNamesrvOwners(names).map(specOf), local),
+    down: async (names, wipe) => await stopAll(names.map(specOf), wipe, local),
     status: async (names) => await Promise.all(names.map(async (name) => await statusOf(specOf(name)))),
     logs: async (name) => tailOfLogs(specOf(name)),
     kill: async (name) => await killHard(pidFile(specOf(name), serverProcess(specOf(name)))),
@@ -43,6 +58,12 @@ export function localProvider(options: LocalOptions): Provider {
     resume: async (name) => signalServer(specOf(name), 'SIGCONT'),
   };
 }
+
+type Local = LocalOptions & {
+  readonly fetch: (name: ArtifactName) => Promise<string>;
+  /** Runs work on a server while no other process works on the same one. */
+  readonly alone: <T>(name: ServerName, work: () => Promise<T>) => Promise<T>;
+};
 
 function buildSpec(name: ServerName, options: LocalOptions): ServerSpec {
   const endpoints = endpointsOf(name, options.offset);
@@ -76,67 +97,69 @@ function signalServer(spec: ServerSpec, name: NodeJS.Signals): void {
   if (record === undefined || !signal(record, name)) throw new BrokersError(`${spec.name} does not run`);
 }
 
-async function startAll(specs: readonly ServerSpec[], options: LocalOptions): Promise<readonly ServerName[]> {
-  const absent = specs.filter((spec) => spec.processes.some((process) => readRunning(pidFile(spec, process)) === undefined));
-  for (const spec of specs) if (!absent.includes(spec)) options.report(`${spec.name} runs already`);
-  await prepare(absent, options);
-  // A further broker needs its cluster's namesrv, so clusters come before brokers that join them: the given order has them so,
-  // and joining is retried by the broker itself. All may start at once.
-  const results = await Promise.allSettled(specs.map(async (spec) => await startServer(spec, options)));
-  const problems = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+async function startAll(specs: readonly ServerSpec[], local: Local): Promise<readonly ServerName[]> {
+  await prepare(specs.filter(isAbsent), local);
+  // All at once. A further broker may come before the namesrv of its cluster: it registers as soon as that answers.
+  const results = await Promise.allSettled(
+    specs.map(async (spec) => await local.alone(spec.name, async () => await startServer(spec, local))),
+  );
+  const problems = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
   if (problems.length > 1) {
     throw new BrokersError(problems.map((problem) => (problem instanceof Error ? problem.message : String(problem))).join('\n'));
   }
   if (problems.length === 1) throw problems[0];
-  return absent.map((spec) => spec.name);
+  return specs.filter((_, index) => results[index]?.status === 'fulfilled' && results[index].value).map((spec) => spec.name);
 }
 
-/** Everything that can go wrong before a process is started: tools, programs, ports. All of it for all servers first. */
-async function prepare(absent: readonly ServerSpec[], options: LocalOptions): Promise<void> {
+function isAbsent(spec: ServerSpec): boolean {
+  return spec.processes.some((process) => readRunning(pidFile(spec, process)) === undefined);
+}
+
+/** Everything that can go wrong before a process is started, for all servers first: tools, ports, programs. */
+async function prepare(absent: readonly ServerSpec[], local: Local): Promise<void> {
   const wanted = [...new Set(absent.flatMap((spec) => (spec.artifact === undefined ? [] : [spec.artifact])))];
-  const needed = wanted.map((name) => artifacts[name]);
-  await requireTools([...absent.flatMap((spec) => spec.tools), ...toolsToFetch(needed, options.cache)]);
-  const taken = (await Promise.all(absent.map(async (spec) => await portsTaken(spec, options.offset)))).flat();
+  const toFetch = toolsToFetch(
+    wanted.map((name) => artifacts[name]),
+    local.cache,
+  );
+  await requireTools([...absent.flatMap((spec) => spec.tools), ...toFetch]);
+  const taken = (await Promise.all(absent.map(async (spec) => await portsTaken(spec, local.offset)))).flat();
   if (taken.length > 0) {
     throw new BrokersError(
-      `${taken.join('\n')}\nStop what listens there, or shift all ports: --offset 1000 (ISTHMUS_PORT_OFFSET=1000 for tests).`,
+      `${taken.join('\n')}\nStop what listens there, or shift all ports: --offset 2000 (for tests: ISTHMUS_PORT_OFFSET=2000).`,
     );
   }
-  for (const artifact of needed) await ensureArtifact(artifact, options.cache, options.report);
+  for (const name of wanted) await local.fetch(name);
 }
 
 async function portsTaken(spec: ServerSpec, offset: number): Promise<readonly string[]> {
-  // Where one of two processes still runs, its ports are its own; the other then fails by itself, with its log shown.
-  if (spec.processes.some((process) => readRunning(pidFile(spec, process)) !== undefined)) return [];
   const ports = listenedPorts(endpointsOf(spec.name, offset));
   const busy = await Promise.all(ports.map(async (port) => ((await isListening(port)) ? [port] : [])));
+  // Asked after the look at the ports, as another command may be starting this very server. Where only one of two processes
+  // runs, its ports are its own; should the other's be taken, it ends by itself and its log is shown.
+  if (spec.processes.some((process) => readRunning(pidFile(spec, process)) !== undefined)) return [];
   return busy.flat().map((port) => `Port ${port} of ${spec.name} is taken by a program that was not started from here.`);
 }
 
-async function startServer(spec: ServerSpec, options: LocalOptions): Promise<void> {
+/** Starts what is missing of a server and waits until it serves. False if nothing was missing. */
+async function startServer(spec: ServerSpec, local: Local): Promise<boolean> {
   const began = performance.now();
-  let started = false;
+  const absent = isAbsent(spec);
+  if (absent) writeFiles(spec);
   for (const process of spec.processes) {
-    let record = readRunning(pidFile(spec, process));
-    if (record === undefined) {
-      if (!started) writeFiles(spec);
-      started = true;
-      const files = { pidFile: pidFile(spec, process), logFile: logFile(spec, process) };
-      record = await launch({
-        command: process.command,
-        args: process.args,
-        env: process.env,
-        directory: spec.directory,
-        ...files,
-      });
-      options.report(`${spec.name}: ${process.id} started (pid ${record.pid})`);
-    }
-    const running = record;
-    const log = logFile(spec, process);
-    const ended = async (): Promise<string | undefined> => (isRunning(running) ? undefined : `${tail(log, 3_000)}\n(${log})`);
-    await untilReady(`${spec.name}: ${process.id}`, process.check, ended);
+    const files = { pidFile: pidFile(spec, process), logFile: logFile(spec, process) };
+    const { command, args, env } = process;
+    const found = readRunning(files.pidFile);
+    const record = found ?? (await launch({ command, args, env, directory: spec.directory, ...files }));
+    if (found === undefined) local.report(`${spec.name}: ${process.id} started (pid ${record.pid})`);
+    await untilReady(`${spec.name}: ${process.id}`, process.check, async () =>
+      isRunning(record) ? undefined : `${tail(files.logFile, 3_000)}\n(${files.logFile})`,
+    );
   }
-  if (started) options.report(`${spec.name} is ready after ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  local.report(
+    absent ? `${spec.name} is ready after ${((performance.now() - began) / 1000).toFixed(1)} s` : `${spec.name} runs already`,
+  );
+  return absent;
 }
 
 function writeFiles(spec: ServerSpec): void {
@@ -147,24 +170,28 @@ function writeFiles(spec: ServerSpec): void {
   }
 }
 
-async function stopAll(specs: readonly ServerSpec[], wipe: boolean): Promise<readonly ServerName[]> {
+async function stopAll(specs: readonly ServerSpec[], wipe: boolean, local: Local): Promise<readonly ServerName[]> {
+  // Not even a lock is made for a server that was never here.
+  const known = specs.filter((spec) => existsSync(spec.directory));
   const stopped = await Promise.all(
-    specs.map(async (spec) => {
-      const ran = spec.processes.some((process) => readRunning(pidFile(spec, process)) !== undefined);
-      // The broker first: it says goodbye to its namesrv.
-      for (const process of spec.processes.toReversed()) await terminate(pidFile(spec, process), stopLimitMs);
-      if (wipe) rmSync(spec.directory, { recursive: true, force: true });
-      return ran ? [spec.name] : [];
-    }),
+    known.map(async (spec) => await local.alone(spec.name, async () => await stopServer(spec, wipe))),
   );
   return stopped.flat();
+}
+
+async function stopServer(spec: ServerSpec, wipe: boolean): Promise<readonly ServerName[]> {
+  const ran = spec.processes.some((process) => readRunning(pidFile(spec, process)) !== undefined);
+  // The broker first: it says goodbye to its namesrv.
+  for (const process of spec.processes.toReversed()) await terminate(pidFile(spec, process), stopLimitMs);
+  if (wipe) rmSync(spec.directory, { recursive: true, force: true });
+  return ran ? [spec.name] : [];
 }
 
 async function statusOf(spec: ServerSpec): Promise<ServerStatus> {
   const record = readRunning(pidFile(spec, serverProcess(spec)));
   if (record === undefined) return { name: spec.name, state: 'stopped', pid: undefined, residentBytes: undefined };
   const missing = await Promise.all(spec.processes.map(async (process) => await process.check.probe()));
-  const state = missing.every((what) => what === undefined) ? 'ready' : 'starting';
+  const state = missing.every((what) => what === undefined) ? 'ready' : 'not-ready';
   return { name: spec.name, state, pid: record.pid, residentBytes: residentBytes(record) };
 }
 

@@ -3,7 +3,7 @@ import type { ServerName } from './table.ts';
 
 export type ServerStatus = {
   readonly name: ServerName;
-  readonly state: 'ready' | 'starting' | 'stopped';
+  readonly state: 'ready' | 'not-ready' | 'stopped';
   /** Of the server itself; undefined while it is stopped and in containers. */
   readonly pid: number | undefined;
   readonly residentBytes: number | undefined;
