@@ -19,9 +19,13 @@ export interface HttpConfig {
   readonly host: string;
   readonly port: number;
   readonly tokens: readonly { readonly name: string; readonly token: string; readonly role: 'admin' | 'read' }[];
+  /** Whether `/metrics` is readable without a token even though there are tokens. */
+  readonly metrics: 'token' | 'open';
 }
 
-export type StateConfig = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'redis'; readonly url: string; readonly prefix: string };
+export type StateConfig =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'redis'; readonly url: string; readonly prefix: string };
 
 export interface LimitsConfig {
   /** Bytes read ahead of the targets, over all lanes. Default 48 MiB. */
@@ -31,6 +35,7 @@ export interface LimitsConfig {
 }
 
 export interface TlsConfig {
+  /** PEM texts, read from their files. */
   readonly ca: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
@@ -42,7 +47,9 @@ export interface RocketmqClusterConfig {
   readonly type: 'rocketmq';
   readonly region: string;
   readonly namesrv: readonly string[];
-  readonly auth: { readonly accessKey: string; readonly secretKey: string; readonly securityToken: string | undefined } | undefined;
+  readonly auth:
+    | { readonly accessKey: string; readonly secretKey: string; readonly securityToken: string | undefined }
+    | undefined;
   readonly tls: TlsConfig | undefined;
 }
 
@@ -51,6 +58,7 @@ export interface PulsarClusterConfig {
   readonly region: string;
   /** pulsar:// or pulsar+ssl://, several hosts separated by commas. */
   readonly serviceUrl: string;
+  /** http:// or https://, without a slash at its end. */
   readonly adminUrl: string;
   readonly auth: PulsarAuth | undefined;
   readonly tls: TlsConfig | undefined;

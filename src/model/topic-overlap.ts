@@ -1,4 +1,4 @@
-import { takesTopic } from './topic-name.ts';
+import { renameTopic, takesTopic } from './topic-name.ts';
 
 /** Which topics a mirror takes: globs, and globs of exceptions. */
 export interface TopicRule {
@@ -134,4 +134,31 @@ export function findTopicOverlap(
     }
   }
   return undefined;
+}
+
+/** How two mirrors of one link get in each other's way: both read a topic, or both write one. */
+export interface Collision {
+  readonly side: 'source' | 'target';
+  /** A name of a topic for which it happens; it need not exist yet. */
+  readonly topic: string;
+}
+
+/** The names that a rule's topics get, as a rule over target names. Exact while `{topic}` stands in `rename` at most once. */
+function renamedRule(rule: TopicRule, rename: string): TopicRule {
+  const nameAgain = (glob: string): string => renameTopic(rename, glob);
+  return { topics: rule.topics.map(nameAgain), exclude: rename === nameAgain('') ? [] : rule.exclude.map(nameAgain) };
+}
+
+/**
+ * Whether two mirrors of one link could read the same topic (and store its records twice), or write the same target topic
+ * from different ones (and mix their order).
+ */
+export function findCollision(
+  a: TopicRule & { readonly rename: string },
+  b: TopicRule & { readonly rename: string },
+): Collision | undefined {
+  const source = findTopicOverlap(a, b);
+  if (source !== undefined) return { side: 'source', topic: source };
+  const target = findTopicOverlap(renamedRule(a, a.rename), renamedRule(b, b.rename));
+  return target === undefined ? undefined : { side: 'target', topic: target };
 }
