@@ -16,6 +16,7 @@ Options:
   --quick              a tenth of the work: shows that it works, not how fast
   --only PART[,PART]   only these parts: ${parts.join(', ')}
   --offset N           port offset of the brokers (default 5000); what runs there already is used and left
+  --profile DIR        write a CPU profile of each run of Isthmus into DIR; it then costs more
   --json               one JSON object on the standard output
   --help               this text
 
@@ -32,6 +33,7 @@ const { values, positionals } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
     offset: { type: 'string', default: '5000' },
+    profile: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -49,6 +51,13 @@ if (values.help) {
   const began = performance.now();
   const report = (line: string): void =>
     console.error(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s  ${line}`);
-  const result = await benchRocketmqToPulsar({ offset: parseOffset(values.offset), runs, quick: values.quick, only, report });
+  const result = await benchRocketmqToPulsar({
+    offset: parseOffset(values.offset),
+    runs,
+    quick: values.quick,
+    only,
+    profile: values.profile,
+    report,
+  });
   console.log(values.json ? JSON.stringify(result) : renderTable(result));
 }

@@ -13,8 +13,12 @@ export type Bed = {
   readonly target: PulsarEndpoints;
   readonly sourceEyes: RocketmqEyes;
   readonly targetEyes: PulsarEyes;
+  /** Arguments for the Node that runs Isthmus. */
+  readonly nodeArgs: readonly string[];
   readonly report: Report;
 };
+
+export type BedOptions = Pick<Bed, 'nodeArgs' | 'report'> & { readonly offset: number };
 
 const servers = ['rmq-east', 'pulsar-west'] as const;
 
@@ -22,7 +26,7 @@ const servers = ['rmq-east', 'pulsar-west'] as const;
  * Runs `work` on brokers of its own, without the timer wheel, at the given port offset. What runs there already is used
  * and left; what had to be started is stopped and its data removed afterwards.
  */
-export async function withBed<T>(offset: number, report: Report, work: (bed: Bed) => Promise<T>): Promise<T> {
+export async function withBed<T>({ offset, nodeArgs, report }: BedOptions, work: (bed: Bed) => Promise<T>): Promise<T> {
   const provider = chooseProvider({ offset, report });
   const started = await provider.up(servers);
   try {
@@ -30,7 +34,14 @@ export async function withBed<T>(offset: number, report: Report, work: (bed: Bed
     try {
       const source = rocketmqEndpoints('rmq-east', offset);
       const target = pulsarEndpoints('pulsar-west', offset);
-      return await work({ source, target, sourceEyes: eyes.rocketmq(source.namesrv), targetEyes: eyes.pulsar(target), report });
+      return await work({
+        source,
+        target,
+        sourceEyes: eyes.rocketmq(source.namesrv),
+        targetEyes: eyes.pulsar(target),
+        nodeArgs,
+        report,
+      });
     } finally {
       await eyes.close();
     }

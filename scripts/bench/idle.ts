@@ -26,12 +26,7 @@ export async function measureIdle(bed: Bed, topicCount: number, seconds: number)
     await bed.targetEyes.createTopic(target(name), queues);
     await bed.sourceEyes.load(name, { count: queues * messagesPerLane, keys: 0 });
   }
-  const isthmus = await startIsthmus({
-    source: bed.source,
-    target: bed.target,
-    topics: `${prefix}-*`,
-    rename: target('{topic}'),
-  });
+  const isthmus = await startIsthmus(bed, { topics: `${prefix}-*`, rename: target('{topic}') });
   try {
     for (const name of names) {
       await watchFlow(bed.targetEyes, target(name), queues * messagesPerLane, isthmus.assertRunning, bed.report);

@@ -3,12 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { PulsarEndpoints, RocketmqEndpoints } from '../brokers/table.ts';
+import type { Bed } from './bed.ts';
 import { type Child, startChild } from './child.ts';
 
 export type Mirroring = {
-  readonly source: RocketmqEndpoints;
-  readonly target: PulsarEndpoints;
   /** Glob of source topics. */
   readonly topics: string;
   /** Target name; `{topic}` stands for the source's. */
@@ -20,14 +18,23 @@ export type Isthmus = Child & { readonly beganAt: number };
 let runs = 0;
 
 /** Starts it with a state, a link and so a consumer group of its own, so that nothing is left of an earlier run. */
-export async function startIsthmus(mirroring: Mirroring): Promise<Isthmus> {
+export async function startIsthmus(bed: Bed, mirroring: Mirroring): Promise<Isthmus> {
   const folder = mkdtempSync(join(tmpdir(), 'isthmus-bench-'));
   mkdirSync(join(folder, 'state'));
   const file = join(folder, 'isthmus.yaml');
   // JSON is YAML.
-  writeFileSync(file, JSON.stringify(configuration(mirroring, join(folder, 'state', 'isthmus.db'), await freePort()), null, 2));
+  writeFileSync(
+    file,
+    JSON.stringify(configuration(bed, mirroring, join(folder, 'state', 'isthmus.db'), await freePort()), null, 2),
+  );
   const beganAt = performance.now();
-  const child = startChild(process.execPath, [join(import.meta.dirname, '../../src/main.ts'), 'run', '-c', file]);
+  const child = startChild(process.execPath, [
+    ...bed.nodeArgs,
+    join(import.meta.dirname, '../../src/main.ts'),
+    'run',
+    '-c',
+    file,
+  ]);
   return {
     ...child,
     beganAt,
@@ -38,7 +45,7 @@ export async function startIsthmus(mirroring: Mirroring): Promise<Isthmus> {
   };
 }
 
-function configuration({ source, target, topics, rename }: Mirroring, statePath: string, port: number): unknown {
+function configuration({ source, target }: Bed, { topics, rename }: Mirroring, statePath: string, port: number): unknown {
   const link = `bench-${Date.now()}-${++runs}`;
   return {
     region: 'bench',

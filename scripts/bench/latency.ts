@@ -27,7 +27,7 @@ export async function measureLatency(bed: Bed, options: LatencyOptions): Promise
   await bed.sourceEyes.createTopic(name, { queues });
   await bed.targetEyes.createTopic(topic, queues);
   const tail = await bed.targetEyes.tail(topic, { count, timeoutMs: (options.warmUpSeconds + options.seconds + 60) * 1000 });
-  const isthmus = await startIsthmus({ source: bed.source, target: bed.target, topics: name, rename: topic });
+  const isthmus = await startIsthmus(bed, { topics: name, rename: topic });
   try {
     // Its start is not what is measured: the lanes are to stand at the end of their queues.
     await sleep(5_000);

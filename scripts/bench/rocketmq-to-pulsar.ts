@@ -13,6 +13,8 @@ export type Options = {
   readonly quick: boolean;
   /** Parts to measure: names of cases, `latency`, `idle`; empty: all. */
   readonly only: readonly string[];
+  /** Where to write CPU profiles of Isthmus; undefined: none are taken. */
+  readonly profile: string | undefined;
   readonly report: Report;
 };
 
@@ -64,11 +66,12 @@ export async function benchRocketmqToPulsar(options: Options): Promise<Result> {
   const wanted = (part: string): boolean => options.only.length === 0 || options.only.includes(part);
   const scale = options.quick ? 10 : 1;
   const stamp = Date.now();
+  const nodeArgs = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`];
   const backlogs: readonly Backlog[] = [
     { name: '128B', topic: `bench-128-${stamp}`, count: 1_000_000 / scale, size: 128 },
     { name: '1KiB', topic: `bench-1024-${stamp}`, count: 500_000 / scale, size: 1024 },
   ];
-  return await withBed(options.offset, options.report, async (bed) => {
+  return await withBed({ ...options, nodeArgs }, async (bed) => {
     const rows: ResultRow[] = [];
     for (const backlog of backlogs) if (wanted(backlog.name)) rows.push(await compare(bed, backlog, options.runs));
     const times = options.quick ? { warmUpSeconds: 5, seconds: 10 } : { warmUpSeconds: 10, seconds: 40 };

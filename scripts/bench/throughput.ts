@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compileJava } from '../../test/kit/java-program.ts';
+import { javaCommand } from '../brokers/server.ts';
 import type { Bed } from './bed.ts';
 import { startChild } from './child.ts';
 import { watchFlow } from './flow.ts';
@@ -39,7 +40,7 @@ export async function loadBacklog(bed: Bed, backlog: Backlog): Promise<void> {
 export async function runIsthmus(bed: Bed, backlog: Backlog): Promise<Run> {
   return await onFreshTopic(bed, backlog, async (target) => {
     const rename = `${namespace}/${target}`;
-    const isthmus = await startIsthmus({ source: bed.source, target: bed.target, topics: backlog.topic, rename });
+    const isthmus = await startIsthmus(bed, { topics: backlog.topic, rename });
     try {
       const flow = await watchFlow(bed.targetEyes, rename, backlog.count, isthmus.assertRunning, bed.report);
       await sleep(settleMs);
@@ -66,7 +67,7 @@ export async function runRival(bed: Bed, backlog: Backlog): Promise<Run> {
     const to = `${namespace}/${target}`;
     const addresses = ['--namesrv', bed.source.namesrv, '--service', bed.target.serviceUrl];
     const beganAt = performance.now();
-    const bridge = startChild('java', [
+    const bridge = startChild(javaCommand(), [
       '-cp',
       classPath,
       'Bridge',

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { javaCommand } from '../../scripts/brokers/server.ts';
 import type { Row } from '../checkers/row.ts';
 import { judge } from '../checkers/verdict.ts';
 import { type Brokers, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOffset } from '../kit/brokers.ts';
@@ -49,7 +50,7 @@ describe('the independent eyes', () => {
     const classPath = await compileJava(join(import.meta.dirname, '../../bench/java-bridge'));
     const addresses = ['--namesrv', source.namesrv, '--service', target.serviceUrl];
     const work = ['--topic', topic, '--to', to, '--count', String(count)];
-    await promisify(execFile)('java', ['-cp', classPath, 'Bridge', ...addresses, ...work]);
+    await promisify(execFile)(javaCommand(), ['-cp', classPath, 'Bridge', ...addresses, ...work]);
   }
 
   it('show a RocketMQ message as it was sent, reserved and foreign properties included', async () => {
@@ -150,8 +151,24 @@ describe('the independent eyes', () => {
       bodyHex: sent?.bodyHex,
       entry: { producer: row?.producer, sequenceId: 0, compression: 'NONE', messages: null },
     });
-    expect(row?.entry.properties).toContainEqual(['seq', '1']);
+    expect(row?.propertyList).toContainEqual(['seq', '1']);
+    expect(row?.entry.properties).toEqual(row?.propertyList);
     expect(row?.publishTime).toBeGreaterThanOrEqual(sent?.storeTimestamp ?? Number.NaN);
+  });
+
+  it('show the messages of a batch with their properties as they were written', async () => {
+    const topic = await newTopic(1);
+    await rocketmq.load(topic, { count: 40, keys: 0 });
+    await rocketmq.read(topic, { expect: 40 });
+    const to = await newTarget(topic, 1);
+    await carryOver(topic, to, 40);
+    const rows = await pulsar.read(to);
+    expect(rows.map((row) => row.properties['seq'])).toEqual(Array.from({ length: 40 }, (_, i) => String(i)));
+    expect(rows.filter((row) => row.batchSize > 1).length).toBeGreaterThan(0);
+    for (const row of rows) {
+      expect(Object.fromEntries(row.propertyList)).toEqual(row.properties);
+      expect(row.propertyList).toHaveLength(Object.keys(row.properties).length);
+    }
   });
 
   it('compare a large topic with its mirror, follow its end and count it', async () => {

@@ -6,6 +6,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { javaCommand } from '../../scripts/brokers/server.ts';
 import { compileJava } from './java-program.ts';
 import { type PulsarEyes, pulsarEyes } from './pulsar-eyes.ts';
 import { type RocketmqEyes, rocketmqEyes } from './rocketmq-eyes.ts';
@@ -41,7 +42,7 @@ const keptErrorOutput = 8_000;
 /** Compiles (once) and starts the Java program. Throws with what to install when there is no JDK. */
 export async function startEyes(): Promise<Eyes> {
   const classPath = await compileJava(join(import.meta.dirname, 'java'));
-  const child = spawn('java', ['-Xmx768m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', classPath, 'Eyes']);
+  const child = spawn(javaCommand(), ['-Xmx768m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', classPath, 'Eyes']);
   const ask = conversation(child);
   await ask({ verb: 'ping' });
   return {

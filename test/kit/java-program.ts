@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { artifacts, cacheDirectory, ensureArtifact } from '../../scripts/brokers/artifacts.ts';
+import { javaCommand } from '../../scripts/brokers/server.ts';
 
 const run = promisify(execFile);
 
@@ -37,7 +38,7 @@ async function compileInto(folder: string, sources: readonly string[], jars: str
   // Test files run side by side: each compiles into a folder of its own, and the first to finish wins.
   const draft = mkdtempSync(`${folder}.`);
   try {
-    await run('javac', ['-nowarn', '-d', draft, '-cp', jars, ...sources]);
+    await run(`${javaCommand()}c`, ['-nowarn', '-d', draft, '-cp', jars, ...sources]);
     if (!existsSync(folder)) renameSync(draft, folder);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {

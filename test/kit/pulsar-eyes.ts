@@ -13,8 +13,9 @@ export type PulsarRow = {
   readonly key: string | null;
   readonly keyIsBase64: boolean;
   readonly orderingKeyHex: string | null;
-  /** As the client shows them, a map: it keeps neither order nor doubled names. */
   readonly properties: Readonly<Record<string, string>>;
+  /** As written: in order, and with names that stand there twice. */
+  readonly propertyList: readonly Property[];
   /** 0: none. */
   readonly eventTime: number;
   readonly publishTime: number;
@@ -38,9 +39,10 @@ export type PulsarEntry = {
   readonly compression: 'NONE' | 'LZ4' | 'ZLIB' | 'ZSTD' | 'SNAPPY';
   /** Null: not in batch format. */
   readonly messages: number | null;
-  /** In the order written. */
-  readonly properties: readonly (readonly [name: string, value: string])[];
+  readonly properties: readonly Property[];
 };
+
+export type Property = readonly [name: string, value: string];
 
 export type Arrival = { readonly id: string | null; readonly micros: number };
 
@@ -105,7 +107,7 @@ export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
     },
     read: async (topic) => {
       const rows: PulsarRow[] = [];
-      await ask({ verb: 'pulsar-read', topic }, (row: PulsarRow) => rows.push(row));
+      await ask({ verb: 'pulsar-read', topic, adminUrl }, (row: PulsarRow) => rows.push(row));
       return rows;
     },
     readRows: async (topic, options = {}) => {

@@ -34,7 +34,8 @@ export type SendReceipt = {
   readonly status: string;
   /** Of a batch: all its messages', separated by commas. */
   readonly uniqKey: string;
-  readonly offsetMsgId: string;
+  /** Null in a transaction. */
+  readonly offsetMsgId: string | null;
   readonly queue: number;
   readonly offset: number;
 };

@@ -57,10 +57,11 @@ final class Pulsar {
   Object read(Call call) throws Exception {
     boolean compact = call.flag("compact");
     String idProperty = call.text("idProperty", "seq");
+    RawEntries entries = compact ? null : new RawEntries(call.text("adminUrl"));
     AtomicLong read = new AtomicLong();
     each(call, (partition, message) -> {
       long place = read.getAndIncrement();
-      call.row(compact ? new Object[] {Integer.toString(partition), place, message.getProperty(idProperty), key(message)} : full(partition, message));
+      call.row(compact ? new Object[] {Integer.toString(partition), place, message.getProperty(idProperty), key(message)} : full(partition, message, entries));
     });
     return read.get();
   }
@@ -84,7 +85,7 @@ final class Pulsar {
     return message.hasKey() ? message.getKey() : null;
   }
 
-  private static Map<String, Object> full(int partition, Message<byte[]> message) throws Exception {
+  private static Map<String, Object> full(int partition, Message<byte[]> message, RawEntries entries) throws Exception {
     MessageIdAdv id = (MessageIdAdv) message.getMessageId();
     MessageMetadata entry = ((MessageImpl<byte[]>) message).getMessageBuilder();
     byte[] body = message.getData();
@@ -99,6 +100,7 @@ final class Pulsar {
     row.put("keyIsBase64", message.hasBase64EncodedKey());
     row.put("orderingKeyHex", message.hasOrderingKey() ? HEX.formatHex(message.getOrderingKey()) : null);
     row.put("properties", new TreeMap<>(message.getProperties()));
+    row.put("propertyList", id.getBatchIndex() < 0 ? pairs(entry.getPropertiesList()) : entries.properties(message.getTopicName(), id));
     row.put("eventTime", message.getEventTime());
     row.put("publishTime", message.getPublishTime());
     row.put("deliverAtTime", entry.hasDeliverAtTime() ? entry.getDeliverAtTime() : 0);
@@ -114,16 +116,20 @@ final class Pulsar {
 
   /** What stands in the entry's own metadata, which consumers of a batch do not see. */
   private static Map<String, Object> entry(MessageMetadata metadata) {
-    List<String[]> properties = new ArrayList<>();
-    for (KeyValue property : metadata.getPropertiesList()) properties.add(new String[] {property.getKey(), property.getValue()});
     Map<String, Object> entry = new LinkedHashMap<>();
     entry.put("producer", metadata.getProducerName());
     entry.put("sequenceId", metadata.getSequenceId());
     entry.put("highestSequenceId", metadata.hasHighestSequenceId() ? metadata.getHighestSequenceId() : null);
     entry.put("compression", metadata.getCompression().name());
     entry.put("messages", metadata.hasNumMessagesInBatch() ? metadata.getNumMessagesInBatch() : null);
-    entry.put("properties", properties);
+    entry.put("properties", pairs(metadata.getPropertiesList()));
     return entry;
+  }
+
+  static List<String[]> pairs(List<KeyValue> properties) {
+    List<String[]> pairs = new ArrayList<>();
+    for (KeyValue property : properties) pairs.add(new String[] {property.getKey(), property.getValue()});
+    return pairs;
   }
 
   /**
