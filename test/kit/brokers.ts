@@ -9,18 +9,10 @@ import { chooseProvider } from '../../scripts/brokers/cli.ts';
 import type { Report } from '../../scripts/brokers/errors.ts';
 import { parseOffset, type ServerName } from '../../scripts/brokers/table.ts';
 
-export {
-  type PulsarEndpoints,
-  pulsarEndpoints,
-  type RedisEndpoints,
-  type RocketmqEndpoints,
-  redisEndpoints,
-  rocketmqEndpoints,
-  type ServerName,
-} from '../../scripts/brokers/table.ts';
+export { pulsarEndpoints, redisEndpoints, rocketmqEndpoints, type ServerName } from '../../scripts/brokers/table.ts';
 
 /** Offset of the tests' own brokers: `$ISTHMUS_PORT_OFFSET`, else 1000, which leaves those of `npm run brokers` alone. */
-export const testOffset: number = parseOffset(process.env['ISTHMUS_PORT_OFFSET'] ?? '1000');
+export const testOffset: number = parseOffset(process.env['ISTHMUS_PORT_OFFSET'] || '1000');
 
 export type BrokersOptions = {
   readonly offset?: number;
