@@ -1,0 +1,86 @@
+import type { LaneInfo, TopicDescription } from '../../../model/lane.ts';
+import { entryPosition } from '../../../model/position.ts';
+import type { CheckItem, ClusterAdmin } from '../../../spi/cluster.ts';
+import type { LaneExtent } from '../../../spi/source.ts';
+import type { BrokerPool } from '../net/broker-pool.ts';
+import type { PulsarDeps } from '../options.ts';
+import { fullTopicName, isPartitionName } from '../topic-name.ts';
+import { checkCluster } from './check.ts';
+import { numberField, texts } from './json.ts';
+import type { Rest } from './rest.ts';
+import { ensurePartitions, ledgersOf, partitionsOf, topicPath } from './topics.ts';
+
+/** Retry and dead-letter topics, as Pulsar's own clients name them. */
+const CLIENT_TOPIC = /-(RETRY|DLQ)$/;
+const SYSTEM_TENANT = 'pulsar';
+
+export class PulsarAdmin implements ClusterAdmin {
+  readonly #rest: Rest;
+  readonly #pool: BrokerPool;
+  readonly #deps: PulsarDeps;
+
+  constructor(rest: Rest, pool: BrokerPool, deps: PulsarDeps) {
+    this.#rest = rest;
+    this.#pool = pool;
+    this.#deps = deps;
+  }
+
+  check(topics: readonly string[]): Promise<CheckItem[]> {
+    return checkCluster(topics, this.#rest, this.#pool, this.#deps);
+  }
+
+  async listTopics(): Promise<string[]> {
+    const found = new Set<string>();
+    for (const tenant of texts(await this.#rest.get('/tenants'))) {
+      if (tenant === SYSTEM_TENANT) continue;
+      for (const namespace of texts(await this.#rest.get(`/namespaces/${encodeURIComponent(tenant)}`))) {
+        for (const topic of await this.#topicsOf(namespace)) found.add(topic);
+      }
+    }
+    return [...found].sort();
+  }
+
+  async describeTopic(topic: string): Promise<TopicDescription | undefined> {
+    const partitions = await partitionsOf(this.#rest, topic);
+    if (partitions === undefined) return undefined;
+    const lanes: LaneInfo[] = Array.from({ length: Math.max(1, partitions) }, (_, i) => ({
+      lane: String(i),
+      readable: true,
+      writable: true,
+    }));
+    const retention = numberField(await this.#rest.get(`${topicPath(topic)}/retention?applied=true`), 'retentionTimeInMinutes');
+    const settings = {
+      partitions: String(partitions),
+      retentionMinutes: String(retention),
+    };
+    return { topic: fullTopicName(topic), lanes, settings };
+  }
+
+  async extents(topic: string): Promise<ReadonlyMap<string, LaneExtent>> {
+    const partitions = await partitionsOf(this.#rest, topic);
+    const extents = new Map<string, LaneExtent>();
+    if (partitions === undefined) return extents;
+    for (let partition = 0; partition < Math.max(1, partitions); partition++) {
+      const ledgers = await ledgersOf(this.#rest, topic, partitions === 0 ? undefined : partition);
+      const [oldest, newest] = [ledgers[0], ledgers.at(-1)];
+      const begin = entryPosition(oldest?.ledger ?? -1, oldest === undefined ? -1 : 0);
+      extents.set(String(partition), { begin, end: newest === undefined ? begin : entryPosition(newest.ledger, newest.entries) });
+    }
+    return extents;
+  }
+
+  ensureTopic(topic: string, partitions: number): Promise<number> {
+    return ensurePartitions(this.#rest, topic, partitions);
+  }
+
+  async #topicsOf(namespace: string): Promise<string[]> {
+    const path = `/persistent/${namespace.split('/').map(encodeURIComponent).join('/')}`;
+    const [single, partitioned] = await Promise.all([this.#rest.get(path), this.#rest.get(`${path}/partitioned`)]);
+    return [...texts(single).filter((topic) => !isPartitionName(topic)), ...texts(partitioned)].filter(isApplicationTopic);
+  }
+}
+
+function isApplicationTopic(topic: string): boolean {
+  const local = topic.slice(topic.lastIndexOf('/') + 1);
+  return !local.startsWith('__') && !CLIENT_TOPIC.test(local);
+}

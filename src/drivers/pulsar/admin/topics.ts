@@ -1,0 +1,75 @@
+import { IsthmusError } from '../../../errors.ts';
+import { parseTopicName, partitionTopic } from '../topic-name.ts';
+import { listField, numberField, textField } from './json.ts';
+import { reasonOf, type Rest } from './rest.ts';
+
+/** A ledger of a partition and how many entries it holds. */
+export interface LedgerExtent {
+  readonly ledger: number;
+  readonly entries: number;
+}
+
+/** The REST path of a topic or of one of its partitions. */
+export function topicPath(topic: string): string {
+  const { tenant, namespace, local } = parseTopicName(topic);
+  return `/persistent/${[tenant, namespace, local].map(encodeURIComponent).join('/')}`;
+}
+
+/** How many partitions a topic has: 0 when it exists unpartitioned, `undefined` when it does not exist. Creates nothing. */
+export async function partitionsOf(rest: Rest, topic: string): Promise<number | undefined> {
+  const metadata = await rest.get(`${topicPath(topic)}/partitions?checkAllowAutoCreation=false`);
+  return metadata === undefined ? undefined : numberField(metadata, 'partitions');
+}
+
+/** The ledgers of a partition, oldest first, without those that are empty. */
+export async function ledgersOf(rest: Rest, topic: string, partition: number | undefined): Promise<LedgerExtent[]> {
+  const name = partition === undefined ? topic : partitionTopic(topic, partition);
+  const stats = await rest.get(`${topicPath(name)}/internalStats`);
+  const ledgers = listField(stats, 'ledgers').map((each) => ({
+    ledger: numberField(each, 'ledgerId'),
+    entries: numberField(each, 'entries'),
+  }));
+  const open = ledgers.at(-1);
+  // The newest ledger is still written: its own count says 0 until it is closed.
+  if (open !== undefined)
+    ledgers.splice(-1, 1, {
+      ...open,
+      entries: Math.max(open.entries, numberField(stats, 'currentLedgerEntries'), lastEntryIn(stats, open.ledger) + 1),
+    });
+  return ledgers.filter((each) => each.entries > 0);
+}
+
+function lastEntryIn(stats: unknown, ledger: number): number {
+  const [ledgerId, entryId] = textField(stats, 'lastConfirmedEntry').split(':').map(Number);
+  return ledgerId === ledger && entryId !== undefined ? entryId : -1;
+}
+
+/** Creates a partitioned topic or grows it to at least `partitions`. Resolves to the number there is. */
+export async function ensurePartitions(rest: Rest, topic: string, partitions: number): Promise<number> {
+  const path = `${topicPath(topic)}/partitions`;
+  for (let tries = 0; tries < 3; tries++) {
+    const present = await partitionsOf(rest, topic);
+    if (present !== undefined && present >= partitions) return present;
+    if (present === 0) {
+      throw new IsthmusError(
+        'TOPIC_MISMATCH',
+        `creating ${topic}: a topic of this name without partitions exists, and partitions beside it would share its name. Rename it in the mirror (rename), or delete it if it is empty`,
+      );
+    }
+    const answer = await rest.send(present === undefined ? 'PUT' : 'POST', path, partitions);
+    if (answer.status === 404)
+      throw new IsthmusError(
+        'TOPIC_NOT_FOUND',
+        `creating ${topic}: ${reasonOf(answer)}. Create the tenant and the namespace first`,
+      );
+    // 409: somebody else was faster; the next round looks at what they made.
+    if (answer.status !== 409) rest.expectSuccess(answer, `creating ${topic} with ${partitions} partitions`);
+  }
+  throw new IsthmusError('CONFLICT', `creating ${topic}: it exists and does not exist, by turns`, { retryable: true });
+}
+
+/** The topic's own limit on an entry in bytes, `undefined` when it has none. */
+export async function maxMessageBytesOf(rest: Rest, topic: string): Promise<number | undefined> {
+  const limit = await rest.get(`${topicPath(topic)}/maxMessageSize`);
+  return typeof limit === 'number' && limit > 0 ? limit : undefined;
+}

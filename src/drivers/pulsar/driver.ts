@@ -1,0 +1,30 @@
+import type { Cluster } from '../../spi/cluster.ts';
+import { PulsarAdmin } from './admin/admin.ts';
+import { Rest } from './admin/rest.ts';
+import { BrokerPool } from './net/broker-pool.ts';
+import { credentialsOf } from './net/credentials.ts';
+import type { PulsarDeps, PulsarOptions } from './options.ts';
+import { PulsarSink } from './sink/sink.ts';
+
+export type { PulsarDeps, PulsarOptions } from './options.ts';
+
+/** Opens a Pulsar cluster. Nothing is connected before the first use. Throws CONFIG_INVALID for addresses that are none. */
+export function openPulsar(name: string, options: PulsarOptions, deps: PulsarDeps): Cluster {
+  const credentials = credentialsOf(options.auth);
+  const { serviceUrl, adminUrl, tls, listenerName } = options;
+  const pool = new BrokerPool({ serviceUrl, tls, listenerName }, { clock: deps.clock, log: deps.log, credentials });
+  const rest = new Rest({ adminUrl, tls, credentials }, deps.clock);
+  const sink = new PulsarSink(pool, rest, options.inFlightBytes, deps);
+  return {
+    name,
+    type: 'pulsar',
+    admin: new PulsarAdmin(rest, pool, deps),
+    source: undefined,
+    sink,
+    async close() {
+      await sink.close();
+      await pool.close();
+      rest.close();
+    },
+  };
+}

@@ -1,0 +1,144 @@
+import { IsthmusError } from '../../../errors.ts';
+import { deferred } from '../../../lib/deferred.ts';
+import type { Clock } from '../../../spi/clock.ts';
+import { encodeCloseConsumer } from '../wire/close.ts';
+import { encodeGetLastMessageId } from '../wire/last-message-id.ts';
+import { locateMetadata } from '../wire/message.ts';
+import { type ScannedMetadata, scanMetadata } from '../wire/message-metadata.ts';
+import type { MessageId } from '../wire/message-id.ts';
+import { ProtoReader } from '../wire/protobuf.ts';
+import { encodeFlow, encodeSubscribe } from '../wire/subscribe.ts';
+import type { BrokerConnection } from './broker-connection.ts';
+
+const PERMITS = 2000;
+const STALL_MILLIS = 30_000;
+
+export const BEFORE_FIRST: MessageId = { ledger: -1, entry: -1 };
+
+export function compareIds(a: MessageId, b: MessageId): number {
+  return a.ledger - b.ledger || a.entry - b.entry;
+}
+
+export interface ReadEntriesOptions {
+  /** A partition. */
+  readonly topic: string;
+  /** A name that nobody else uses at the same time. */
+  readonly subscription: string;
+  /** The first entry wanted, or the last one known when `exclusive`. */
+  readonly from: MessageId;
+  readonly exclusive: boolean;
+  /** The entry-level property to be read. */
+  readonly property: string;
+  readonly visit: (id: MessageId, metadata: ScannedMetadata) => void;
+}
+
+/**
+ * Reads the headers of a partition's entries from a place to its end at the time of the call, with a reader of its own. Resolves to the number of entries
+ * visited. Ids may have holes: markers are never handed out.
+ */
+export async function readEntries(connection: BrokerConnection, options: ReadEntriesOptions, clock: Clock): Promise<number> {
+  const done = deferred<void>();
+  done.promise.catch(() => undefined);
+  let last = BEFORE_FIRST;
+  let visited = 0;
+  let unanswered = 0;
+  let heardAt = clock.monotonic();
+  const onMessage = (id: MessageId, entry: Buffer): void => {
+    heardAt = clock.monotonic();
+    const { start, end } = locateMetadata(entry);
+    const metadata = scanMetadata(new ProtoReader(entry, start, end), options.property);
+    // `from` is inclusive on the wire, and an entry of a ledger that is gone is answered with the next one there is.
+    const order = compareIds(id, options.from);
+    if ((order > 0 || (order === 0 && !options.exclusive)) && compareIds(id, last) <= 0) {
+      visited++;
+      options.visit(id, metadata);
+    }
+    if (compareIds(id, last) >= 0) return done.resolve();
+    unanswered += Math.max(1, metadata.messages);
+    if (unanswered < PERMITS / 2) return;
+    connection.write(encodeFlow(consumerId, unanswered));
+    unanswered = 0;
+  };
+  const consumerId = await subscribe(connection, options, {
+    message(id, entry) {
+      try {
+        onMessage(id, entry);
+      } catch (error) {
+        done.reject(error);
+      }
+    },
+    closed: (error) => done.reject(error),
+  });
+  const cancel = watch(
+    clock,
+    () => heardAt,
+    () => done.reject(new IsthmusError('REQUEST_TIMEOUT', `reading ${options.topic}: nothing came for ${STALL_MILLIS} ms`)),
+  );
+  try {
+    last = await lastMessageId(connection, consumerId, options.topic);
+    const order = compareIds(last, options.from);
+    if (last.ledger < 0 || order < 0 || (order === 0 && options.exclusive)) return 0;
+    connection.write(encodeFlow(consumerId, PERMITS));
+    await done.promise;
+    return visited;
+  } finally {
+    cancel();
+    unsubscribe(connection, consumerId);
+  }
+}
+
+/** The newest entry of a partition that consumers get, -1:-1 when there is none. */
+export async function readLastMessageId(connection: BrokerConnection, topic: string, subscription: string): Promise<MessageId> {
+  // Without permits the broker sends no messages.
+  const nothing = { message: () => undefined, closed: () => undefined };
+  const consumerId = await subscribe(connection, { topic, subscription, from: BEFORE_FIRST }, nothing);
+  try {
+    return await lastMessageId(connection, consumerId, topic);
+  } finally {
+    unsubscribe(connection, consumerId);
+  }
+}
+
+async function subscribe(
+  connection: BrokerConnection,
+  options: { readonly topic: string; readonly subscription: string; readonly from: MessageId },
+  events: { message(id: MessageId, entry: Buffer): void; closed(error: IsthmusError): void },
+): Promise<number> {
+  const consumerId = connection.newId();
+  const { topic, subscription, from } = options;
+  connection.addReader(consumerId, events);
+  try {
+    await connection.request('success', `reading ${topic}`, (id) =>
+      encodeSubscribe(id, { topic, subscription, consumerId, from }),
+    );
+  } catch (error) {
+    connection.removeReader(consumerId);
+    throw error;
+  }
+  return consumerId;
+}
+
+async function lastMessageId(connection: BrokerConnection, consumerId: number, topic: string): Promise<MessageId> {
+  const reply = await connection.request('getLastMessageIdResponse', `asking for the end of ${topic}`, (id) =>
+    encodeGetLastMessageId(id, consumerId),
+  );
+  return reply.id;
+}
+
+/** Closes without waiting: the reader's cursor is not durable and goes with it, or with the connection. */
+function unsubscribe(connection: BrokerConnection, consumerId: number): void {
+  connection.removeReader(consumerId);
+  if (!connection.alive) return;
+  connection.request('success', 'closing a reader', (id) => encodeCloseConsumer(id, consumerId)).catch(() => undefined);
+}
+
+function watch(clock: Clock, heardAt: () => number, stalled: () => void): () => void {
+  let cancel = (): void => undefined;
+  const arm = (): void => {
+    const restMillis = heardAt() + STALL_MILLIS - clock.monotonic();
+    if (restMillis <= 0) stalled();
+    else cancel = clock.timer(restMillis + 1, arm);
+  };
+  arm();
+  return () => cancel();
+}

@@ -1,0 +1,77 @@
+import type { ByteBudget } from '../../../lib/byte-budget.ts';
+
+/** Most records in an entry. More would save little and make each entry dearer to its consumers. */
+export const MAX_BATCH_RECORDS = 1000;
+
+/** Bytes of a slab, and so of a usual entry. */
+export const SLAB_BYTES: number = 256 * 1024;
+
+/** Slabs kept for reuse; the rest goes to the garbage collector, so that a burst does not hold memory for ever. */
+const MAX_FREE_SLABS = 64;
+
+/** Memory for the records of one batch while they are gathered: their bytes, and in columns what the batch's mark will say of them. */
+export class Slab {
+  readonly bytes: Buffer;
+  /** Record k lies in `bytes` from `starts[k]` to `starts[k + 1]`. */
+  readonly starts: Int32Array;
+  readonly majors: Float64Array;
+  readonly minors: Float64Array;
+  readonly indexes: Int32Array;
+  readonly storeTimes: Float64Array;
+
+  constructor(bytes: number, records: number) {
+    this.bytes = Buffer.allocUnsafeSlow(bytes);
+    this.starts = new Int32Array(records + 1);
+    this.majors = new Float64Array(records);
+    this.minors = new Float64Array(records);
+    this.indexes = new Int32Array(records);
+    this.storeTimes = new Float64Array(records);
+  }
+
+  get capacity(): number {
+    return this.majors.length;
+  }
+}
+
+/** Slabs of all writers of a cluster, within one bound of bytes. */
+export class SlabPool {
+  readonly #budget: ByteBudget;
+  readonly #free: Slab[] = [];
+
+  constructor(budget: ByteBudget) {
+    this.#budget = budget;
+  }
+
+  /** A slab with room for `bytes`, `undefined` when the bound is reached; `first` is always granted. */
+  take(bytes: number, first: boolean): Slab | undefined {
+    const size = Math.max(bytes, SLAB_BYTES);
+    if (!this.#budget.tryTake(size, first)) return undefined;
+    // A record larger than a slab travels alone.
+    if (size > SLAB_BYTES) return new Slab(size, 1);
+    return this.#free.pop() ?? new Slab(SLAB_BYTES, MAX_BATCH_RECORDS);
+  }
+
+  /** Whether `take` would grant a usual slab now. */
+  hasRoom(first: boolean): boolean {
+    return first || this.#budget.usedBytes + SLAB_BYTES <= this.#budget.limitBytes;
+  }
+
+  give(slab: Slab): void {
+    if (slab.bytes.length === SLAB_BYTES && this.#free.length < MAX_FREE_SLABS) this.#free.push(slab);
+    this.#budget.give(slab.bytes.length);
+  }
+
+  /** Counts bytes that somebody holds outside a slab, beyond the bound if need be: they replace a slab that is given back. */
+  hold(bytes: number): void {
+    this.#budget.tryTake(bytes, true);
+  }
+
+  /** The opposite of `hold`; also for a slab that must not be used again because a socket may still read it. */
+  drop(bytes: number): void {
+    this.#budget.give(bytes);
+  }
+
+  whenFree(wake: () => void): void {
+    this.#budget.whenFree(wake);
+  }
+}

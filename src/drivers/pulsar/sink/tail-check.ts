@@ -1,0 +1,72 @@
+import { PROVENANCE_PROPERTY, parseProvenance } from '../../../model/provenance.ts';
+import type { BrokerConnection } from '../net/broker-connection.ts';
+import { readEntries } from '../net/entry-reader.ts';
+import type { PulsarDeps } from '../options.ts';
+import type { ScannedMetadata } from '../wire/message-metadata.ts';
+import type { MessageId } from '../wire/message-id.ts';
+import type { Entry, Origin } from './entry.ts';
+
+export interface TailCheck {
+  /** The partition. */
+  readonly topic: string;
+  readonly after: MessageId;
+  readonly producerName: string;
+  readonly origin: Origin;
+  /** What is in doubt; those that are found get their `target`. */
+  readonly entries: readonly Entry[];
+}
+
+export interface TailFindings {
+  readonly found: number;
+  /** The first batch of this lane that is none of these entries. */
+  readonly foreign: MessageId | undefined;
+}
+
+/** Looks for entries in doubt in the tail of a partition, and for batches of their lane that somebody else wrote. */
+export async function findInTail(connection: BrokerConnection, check: TailCheck, deps: PulsarDeps): Promise<TailFindings> {
+  let found = 0;
+  let foreign: MessageId | undefined;
+  const visit = (id: MessageId, metadata: ScannedMetadata): void => {
+    if (!isOurs(metadata, check)) return;
+    const entry = check.entries.find((each) => matches(each, metadata));
+    if (entry === undefined) foreign ??= id;
+    else if (entry.target !== undefined) {
+      deps.log.error('stored-twice', { topic: check.topic, sequenceId: metadata.sequenceId, ledger: id.ledger, entry: id.entry });
+    } else {
+      entry.target = id;
+      found++;
+    }
+  };
+  const { topic, after: from } = check;
+  await readEntries(
+    connection,
+    { topic, subscription: scanName(deps), from, exclusive: true, property: PROVENANCE_PROPERTY, visit },
+    deps.clock,
+  );
+  return { found, foreign };
+}
+
+/** A subscription name for one scan. */
+export function scanName(deps: PulsarDeps): string {
+  return `isthmus-scan-${Math.floor(deps.random() * 2 ** 48).toString(36)}`;
+}
+
+function isOurs(metadata: ScannedMetadata, { producerName, origin }: TailCheck): boolean {
+  if (metadata.producerName === producerName || metadata.producerName.startsWith(`${producerName}~`)) return true;
+  const mark = metadata.property === undefined ? undefined : parseProvenance(metadata.property);
+  return (
+    mark !== undefined &&
+    mark.cluster === origin.cluster &&
+    mark.topic === origin.topic &&
+    mark.lane === origin.lane &&
+    mark.passed.length === 0
+  );
+}
+
+function matches(entry: Entry, metadata: ScannedMetadata): boolean {
+  return (
+    entry.sequenceId === metadata.sequenceId &&
+    entry.highestSequenceId === metadata.highestSequenceId &&
+    entry.count === metadata.messages
+  );
+}

@@ -1,0 +1,50 @@
+import { IsthmusError } from '../../../errors.ts';
+import type { ProtoReader } from './protobuf.ts';
+import type { MessageId } from './message-id.ts';
+import { readFields } from './command.ts';
+import { decodeMessageId } from './message-id.ts';
+
+/** MESSAGE (9): consumer_id 1, message_id 2; the frame goes on with the entry as stored. */
+export interface Message {
+  readonly consumerId: number;
+  readonly id: MessageId;
+}
+
+export function decodeMessage(body: ProtoReader): Message {
+  let consumerId = -1;
+  let id: MessageId = { ledger: -1, entry: -1 };
+  readFields(body, (field, reader) => {
+    if (field === 1) consumerId = reader.int();
+    else if (field === 2) id = decodeMessageId(reader.message());
+    else return false;
+    return true;
+  });
+  return { consumerId, id };
+}
+
+const BROKER_ENTRY_MAGIC = 0x0e02;
+export const ENTRY_MAGIC = 0x0e01;
+
+/**
+ * Where the metadata lies in an entry: `[0x0e02][size][BrokerEntryMetadata]` (rare) `[0x0e01][crc32c]` (absent for old producers) `[metadataSize][MessageMetadata]`
+ * `[payload]`. Throws PROTOCOL_VIOLATION.
+ */
+export function locateMetadata(entry: Buffer): { readonly start: number; readonly end: number } {
+  let at = 0;
+  const need = (bytes: number): void => {
+    if (entry.length - at < bytes) throw new IsthmusError('PROTOCOL_VIOLATION', 'reading an entry: it ends inside its header');
+  };
+  need(2);
+  if (entry.readUInt16BE(at) === BROKER_ENTRY_MAGIC) {
+    need(6);
+    at += 6 + entry.readUInt32BE(at + 2);
+    need(2);
+  }
+  if (entry.readUInt16BE(at) === ENTRY_MAGIC) at += 6;
+  need(4);
+  const start = at + 4;
+  const length = entry.readUInt32BE(at);
+  at = start;
+  need(length);
+  return { start, end: start + length };
+}
