@@ -1,0 +1,54 @@
+/** The replicator's HTTP API, as far as the demo speaks to it. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LaneStatus, MirrorStatus } from '../../src/control/api.ts';
+import { DemoError } from './errors.ts';
+
+const answerMillis = 5_000;
+const readyMillis = 30_000;
+
+export type Api = {
+  /** Resolves when it answers; `assertRunning` throws when it never will. */
+  readonly untilUp: (assertRunning: () => void, signal: AbortSignal) => Promise<void>;
+  readonly mirrors: () => Promise<readonly MirrorStatus[]>;
+  readonly lanes: (link: string, mirror: string) => Promise<readonly LaneStatus[]>;
+  readonly addMirror: (link: string, mirror: object) => Promise<void>;
+};
+
+export function connectApi(url: string): Api {
+  const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
+    const headers = { 'content-type': 'application/json' };
+    const json = body === undefined ? {} : { body: JSON.stringify(body) };
+    const response = await fetch(`${url}${path}`, { method, headers, ...json, signal: AbortSignal.timeout(answerMillis) });
+    const text = await response.text();
+    if (!response.ok) throw new DemoError(`${method} ${path} was answered with ${response.status}: ${text}`);
+    return text === '' ? undefined : JSON.parse(text);
+  };
+  return {
+    untilUp: async (assertRunning, signal) => {
+      const until = performance.now() + readyMillis;
+      for (;;) {
+        assertRunning();
+        try {
+          await call('GET', '/healthz');
+          return;
+        } catch (error) {
+          // It does not listen yet: an ended process and the limit end the waiting.
+          if (performance.now() > until) throw new DemoError(`The replicator's API does not answer at ${url}`, { cause: error });
+          await sleep(100, undefined, { signal });
+        }
+      }
+    },
+    mirrors: async () => listOf<MirrorStatus>(await call('GET', '/v1/mirrors'), 'mirrors'),
+    lanes: async (link, mirror) => listOf<LaneStatus>(await call('GET', `/v1/mirrors/${link}/${mirror}/lanes`), 'lanes'),
+    addMirror: async (link, mirror) => {
+      await call('POST', '/v1/mirrors', { link, ...mirror });
+    },
+  };
+}
+
+/** The list in an answer; its rows have the shape that the API documents. */
+function listOf<T>(answer: unknown, name: string): readonly T[] {
+  const list: unknown = typeof answer === 'object' && answer !== null ? Reflect.get(answer, name) : undefined;
+  if (!Array.isArray(list)) throw new DemoError(`The API gave no ${name}`);
+  return list as readonly T[];
+}

@@ -1,0 +1,53 @@
+/** The verdict: what the official Java clients read on both sides, compared. */
+import type { Row } from '../../test/checkers/row.ts';
+import { judge, type Verdict } from '../../test/checkers/verdict.ts';
+import type { PulsarEyes, PulsarRow } from '../../test/kit/pulsar-eyes.ts';
+import type { RocketmqEyes, RocketmqRow } from '../../test/kit/rocketmq-eyes.ts';
+import { idProperty } from './orders.ts';
+import type { DemoTopic } from './plan.ts';
+
+export type Comparison = Verdict & {
+  /** Messages whose body, key, tags or properties differ. */
+  readonly changed: number;
+};
+
+/** What the producer said, by name; the rest of a message's properties is the brokers' own. */
+const saidByProducer = [idProperty, 'region', 'note', 'KEYS', 'TAGS', '__SHARDINGKEY', 'UNIQ_KEY'] as const;
+
+export async function compareTopics(source: RocketmqEyes, target: PulsarEyes, topic: DemoTopic): Promise<Comparison> {
+  const written = await source.read(topic.source, { expect: topic.count });
+  const mirrored = await target.read(topic.target);
+  const verdict = judge(written.map(sourceRow), mirrored.map(targetRow));
+  const originals = new Map(written.map((row) => [row.properties[idProperty], row]));
+  const changes = mirrored.flatMap((row) => {
+    const original = originals.get(row.properties[idProperty]);
+    const what = original === undefined ? undefined : difference(original, row);
+    return what === undefined ? [] : [`changed: ${what} of id ${row.properties[idProperty]}`];
+  });
+  return { ...verdict, changed: changes.length, examples: [...verdict.examples, ...changes.slice(0, 3)] };
+}
+
+export function isFaultless(comparison: Comparison): boolean {
+  return comparison.lost + comparison.doubled + comparison.reordered + comparison.strangers + comparison.changed === 0;
+}
+
+function sourceRow(row: RocketmqRow): Row {
+  return {
+    lane: `${row.broker}:${row.queue}`,
+    place: row.offset,
+    id: row.properties[idProperty] ?? null,
+    key: row.properties['__SHARDINGKEY'] ?? null,
+  };
+}
+
+/** Rows come partition by partition in their order, so that the place in the list is a place in the partition. */
+function targetRow(row: PulsarRow, place: number): Row {
+  return { lane: String(row.partition), place, id: row.properties[idProperty] ?? null, key: row.key };
+}
+
+function difference(original: RocketmqRow, copy: PulsarRow): string | undefined {
+  if (original.bodySha256 !== copy.bodySha256) return 'the body';
+  if (original.properties['__SHARDINGKEY'] !== copy.key) return 'the key';
+  if (original.bornTimestamp !== copy.eventTime) return 'the event time';
+  return saidByProducer.find((name) => original.properties[name] !== copy.properties[name]);
+}
