@@ -59,6 +59,8 @@ export function standaloneProperties(endpoints: PulsarEndpoints, bindAddress: st
     webServicePort: String(endpoints.ports.admin),
     bindAddress,
     advertisedAddress: '127.0.0.1',
+    // Without it standalone takes any free port for its bookie, whatever --bookkeeper-port says.
+    allowEphemeralPorts: 'true',
     // A topic that appears by a slip would hide the slip; one that is removed while idle would hide its messages.
     allowAutoTopicCreation: 'false',
     brokerDeleteInactiveTopicsEnabled: 'false',
