@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { fileDigest, treeDigest } from './digest.ts';
 import { BrokersError, type Report } from './errors.ts';
@@ -81,8 +81,8 @@ export const artifacts: Readonly<Record<ArtifactName, Artifact>> = {
 /** `$ISTHMUS_CACHE`, else `isthmus` in the user's cache folder. */
 export function cacheDirectory(): string {
   const { ISTHMUS_CACHE: own, XDG_CACHE_HOME: xdg } = process.env;
-  if (own !== undefined && own !== '') return own;
-  return join(xdg !== undefined && xdg !== '' ? xdg : join(homedir(), '.cache'), 'isthmus');
+  if (own !== undefined && own !== '') return resolve(own);
+  return resolve(xdg !== undefined && xdg !== '' ? xdg : join(homedir(), '.cache'), 'isthmus');
 }
 
 /** Where an artifact is once {@link ensureArtifact} has resolved. */

@@ -1,5 +1,5 @@
 /** The `brokers` command. */
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cacheDirectory } from './artifacts.ts';
 import { dockerProvider } from './docker.ts';
@@ -58,7 +58,13 @@ export function chooseProvider(options: ProviderOptions): Provider {
   if (kind !== '' && kind !== 'local') {
     throw new BrokersError(`ISTHMUS_BROKERS is "local" or "docker", not ${JSON.stringify(kind)}`, 2);
   }
-  const dataDirectory = options.dataDirectory ?? join(cache, 'data', `offset-${offset}`);
+  // Servers run in directories of their own, where a relative path would mean something else.
+  const dataDirectory = resolve(options.dataDirectory ?? join(cache, 'data', `offset-${offset}`));
+  for (const directory of [cache, dataDirectory]) {
+    // Pulsar's start script takes its options apart at spaces.
+    if (/\s/.test(directory))
+      throw new BrokersError(`${JSON.stringify(directory)} has a space in it; choose another ISTHMUS_CACHE or --data`, 2);
+  }
   return localProvider({ offset, report, cache, dataDirectory });
 }
 

@@ -28,6 +28,7 @@ test.each([
   [['up', '--offset', 'lots'], 'the port offset must be a whole number'],
   [['up', '--ofset', '1'], "Unknown option '--ofset'"],
   [['logs'], '"logs" takes one name'],
+  [['status', '--data', '/tmp/two words'], 'has a space in it'],
 ])('%j is a usage error', async (args, message) => {
   expect(await main(args)).toBe(2);
   expect(String(err.mock.calls[0]?.[0])).toContain(message);
