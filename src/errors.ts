@@ -16,6 +16,11 @@ const TABLE = {
   BROKER_REFUSED: { retryable: false, stops: 'lane', meaning: 'a broker refused a request for good' },
   ACCESS_DENIED: { retryable: true, stops: 'lane', meaning: 'credentials or permissions do not suffice' },
   TOPIC_NOT_FOUND: { retryable: true, stops: 'lane', meaning: 'the topic does not exist (yet)' },
+  SOURCE_REWOUND: {
+    retryable: false,
+    stops: 'lane',
+    meaning: 'the source goes on below a position that was read before: truncated or recreated',
+  },
   TOPIC_NAME_REFUSED: { retryable: false, stops: 'mirror', meaning: 'the target does not allow this topic name' },
   TOPIC_MISMATCH: {
     retryable: false,
@@ -37,6 +42,8 @@ const TABLE = {
   NOT_FOUND: { retryable: false, stops: 'record', meaning: 'no such thing' },
   CONFLICT: { retryable: false, stops: 'record', meaning: 'the request does not fit what is there' },
   INVALID_REQUEST: { retryable: false, stops: 'record', meaning: 'the request is not understood' },
+  METHOD_NOT_ALLOWED: { retryable: false, stops: 'record', meaning: 'the path does not know this method' },
+  UNSUPPORTED_MEDIA_TYPE: { retryable: false, stops: 'record', meaning: 'the request body is of the wrong kind' },
   UNAUTHORIZED: { retryable: false, stops: 'record', meaning: 'no valid token' },
   FORBIDDEN: { retryable: false, stops: 'record', meaning: 'the token does not allow this' },
   PAYLOAD_TOO_LARGE: { retryable: false, stops: 'record', meaning: 'the request body is too large' },

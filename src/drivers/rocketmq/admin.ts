@@ -1,0 +1,124 @@
+import { IsthmusError } from '../../errors.ts';
+import type { LaneInfo, TopicDescription } from '../../model/lane.ts';
+import { offsetPosition } from '../../model/position.ts';
+import type { ClusterAdmin } from '../../spi/cluster.ts';
+import type { LaneExtent } from '../../spi/source.ts';
+import { type AdminParts, clusterInfo } from './admin-parts.ts';
+import { checkCluster } from './check.ts';
+import type { Network } from './network.ts';
+import { accepted } from './refusal.ts';
+import { formatLane } from './routes.ts';
+import { isApplicationTopic } from './system-topics.ts';
+import { ResponseCode } from './wire/codes.ts';
+import { getRoute, PERM_READ, PERM_WRITE, readRoute, type TopicRoute } from './wire/get-route.ts';
+import { listTopics, readTopics } from './wire/list-topics.ts';
+import { getTopicConfig, putTopicConfig, readTopicAttributes } from './wire/topic-config.ts';
+import { getTopicStats, readTopicStats } from './wire/topic-stats.ts';
+
+const ROUTE_WAIT_MILLIS = 100;
+const ROUTE_WAITS = 50;
+
+export function rocketmqAdmin(parts: AdminParts): ClusterAdmin {
+  return {
+    check: (topics) => checkCluster(parts, topics),
+    listTopics: () => applicationTopics(parts.network),
+    describeTopic: (topic) => describeTopic(parts, topic),
+    extents: (topic) => extents(parts, topic),
+    ensureTopic: (topic, partitions) => ensureTopic(parts, topic, partitions),
+  };
+}
+
+async function applicationTopics(network: Network): Promise<string[]> {
+  const info = await clusterInfo(network);
+  const topics = readTopics(accepted(await network.callNamesrv(listTopics()), 'listing topics'));
+  const brokers = info.brokers.map(({ name }) => name);
+  return topics.filter((topic) => isApplicationTopic(topic, info.clusters, brokers)).sort();
+}
+
+/** The route as it is now, `undefined` when no broker has the topic. */
+async function freshRoute(network: Network, topic: string): Promise<TopicRoute | undefined> {
+  const answer = await network.callNamesrv(getRoute(topic));
+  if (answer.code === ResponseCode.TOPIC_NOT_EXIST) return undefined;
+  return readRoute(accepted(answer, `finding the brokers of topic ${topic}`));
+}
+
+async function describeTopic({ network }: AdminParts, topic: string): Promise<TopicDescription | undefined> {
+  const route = await freshRoute(network, topic);
+  return route === undefined ? undefined : { topic, lanes: lanesOf(route), settings: await settings(network, topic, route) };
+}
+
+function lanesOf(route: TopicRoute): LaneInfo[] {
+  return route.brokers.flatMap((broker) =>
+    Array.from({ length: Math.max(broker.readQueues, broker.writeQueues) }, (_, queueId) => ({
+      lane: formatLane(broker.brokerName, queueId),
+      readable: broker.readable && queueId < broker.readQueues,
+      writable: broker.writable && queueId < broker.writeQueues,
+    })),
+  );
+}
+
+/** For people to read, so a broker that does not answer only makes it shorter. */
+async function settings(network: Network, topic: string, route: TopicRoute): Promise<Record<string, string>> {
+  const texts: Record<string, string> = { brokers: route.brokers.map(({ brokerName }) => brokerName).join(',') };
+  if (route.static) texts['static'] = 'true';
+  const address = route.brokers.find(({ reader }) => reader !== undefined)?.reader;
+  if (address === undefined) return texts;
+  try {
+    const answer = accepted(await network.call(address, getTopicConfig(topic)), `reading the settings of topic ${topic}`);
+    return { ...texts, ...readTopicAttributes(answer) };
+  } catch (error) {
+    return { ...texts, unavailable: error instanceof IsthmusError ? error.message : 'unknown' };
+  }
+}
+
+async function extents({ network }: AdminParts, topic: string): Promise<ReadonlyMap<string, LaneExtent>> {
+  const route = await freshRoute(network, topic);
+  if (route === undefined) throw new IsthmusError('TOPIC_NOT_FOUND', `reading the extents of topic ${topic}: no broker has it`);
+  const all = new Map<string, LaneExtent>();
+  for (const { brokerName, reader } of route.brokers) {
+    if (reader === undefined) continue;
+    const answer = accepted(
+      await network.call(reader, getTopicStats(topic)),
+      `reading the extents of topic ${topic} at ${brokerName}`,
+    );
+    for (const { queueId, minOffset, maxOffset } of readTopicStats(answer)) {
+      all.set(formatLane(brokerName, queueId), { begin: offsetPosition(minOffset), end: offsetPosition(maxOffset) });
+    }
+  }
+  return all;
+}
+
+function writeQueues(route: TopicRoute | undefined): number {
+  return route?.brokers.reduce((sum, broker) => sum + broker.writeQueues, 0) ?? 0;
+}
+
+/** Queues are spread evenly over all brokers that have a master; a broker that has more keeps them. */
+async function ensureTopic({ network, routes, sleep }: AdminParts, topic: string, partitions: number): Promise<number> {
+  const before = await freshRoute(network, topic);
+  if (writeQueues(before) >= partitions) return writeQueues(before);
+  const masters = (await clusterInfo(network)).brokers.filter(({ master }) => master !== undefined);
+  if (masters.length === 0) throw new IsthmusError('BROKER_BUSY', `creating topic ${topic}: no broker has a master now`);
+  const each = Math.ceil(partitions / masters.length);
+  for (const { name, master } of masters) {
+    const there = before?.brokers.find(({ brokerName }) => brokerName === name);
+    const request = putTopicConfig(
+      topic,
+      Math.max(each, there?.readQueues ?? 0),
+      Math.max(each, there?.writeQueues ?? 0),
+      PERM_READ | PERM_WRITE,
+    );
+    accepted(await network.call(master ?? '', request), `creating topic ${topic} at ${name}`);
+  }
+  routes.markStale(topic);
+  return waitForQueues(network, topic, partitions, sleep);
+}
+
+/** Brokers tell the name servers at once, but not before they answer. */
+async function waitForQueues(network: Network, topic: string, partitions: number, sleep: AdminParts['sleep']): Promise<number> {
+  for (let i = 0; i < ROUTE_WAITS; i++) {
+    const queues = writeQueues(await freshRoute(network, topic));
+    if (queues >= partitions) return queues;
+    await sleep(ROUTE_WAIT_MILLIS);
+  }
+  throw new IsthmusError('BROKER_BUSY', `creating topic ${topic}: the name servers do not show ${partitions} queues yet`);
+}

@@ -1,0 +1,18 @@
+import type { BatchPool } from './batch-pool.ts';
+import type { MessageDecoder } from './decode.ts';
+import type { FramePool } from './frame-pool.ts';
+import type { Groups } from './groups.ts';
+import type { Network } from './network.ts';
+import type { RocketmqDeps } from './options.ts';
+import type { Routes } from './routes.ts';
+
+/** What all lanes of a cluster share. */
+export interface LaneShared {
+  readonly deps: RocketmqDeps;
+  readonly network: Network;
+  readonly routes: Routes;
+  readonly groups: Groups;
+  readonly frames: FramePool;
+  readonly batches: BatchPool;
+  readonly decoder: MessageDecoder;
+}

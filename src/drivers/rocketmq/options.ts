@@ -1,0 +1,21 @@
+import type { Clock } from '../../spi/clock.ts';
+import type { Log } from '../../spi/log.ts';
+import type { TlsOptions } from '../../wire/connection.ts';
+import type { Credentials } from './wire/acl.ts';
+
+/** How to reach a RocketMQ cluster. */
+export interface RocketmqOptions {
+  /** `host:port` of each name server; they hold no shared state, so the next is asked when one fails. */
+  readonly namesrv: readonly string[];
+  readonly auth: Credentials | undefined;
+  /** TLS is spoken on the same ports. */
+  readonly tls: TlsOptions | undefined;
+}
+
+/** What the driver is given instead of taking it from the process. */
+export interface RocketmqDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Gives [0, 1). */
+  readonly random: () => number;
+}

@@ -1,0 +1,199 @@
+import type { ByteBudget } from '../../lib/byte-budget.ts';
+import type { GapReason } from '../../spi/source.ts';
+import { type Identity, readIdentity } from './decode.ts';
+import type { FramePool } from './frame-pool.ts';
+
+export interface MessagesPiece {
+  readonly kind: 'messages';
+  readonly body: Buffer;
+  /** Place in `body` where decoding goes on. */
+  at: number;
+  /** The offset right after the last message that counts. */
+  readonly to: number;
+  readonly chargedBytes: number;
+  /** What the first message has to be: the last one that was read before an interruption. */
+  verify: Identity | undefined;
+}
+
+/** Something that came for a range, in the order of offsets. */
+export type Piece =
+  | MessagesPiece
+  | { readonly kind: 'gap'; readonly from: number; readonly to: number; readonly reason: GapReason };
+
+/** A range of offsets [from, to) that is being pulled or waits to be taken. */
+export interface PullRange {
+  readonly from: number;
+  /** Infinity for the range at the queue's end, until its answer comes. */
+  to: number;
+  /** Where its next pull begins; everything before is in `pieces` or was taken. */
+  next: number;
+  /** A pull is under way. */
+  waiting: boolean;
+  /** Bytes charged for what has not come yet. */
+  expectedBytes: number;
+  readonly pieces: Piece[];
+  /** Cut off: answers that still come are thrown away. */
+  dropped: boolean;
+}
+
+/** The ranges of one lane in order, without holes between them, and the bytes they are charged for. */
+export class PullWindow {
+  readonly ranges: PullRange[] = [];
+  /** The offset that is to be delivered next. */
+  position: number;
+  readonly #budget: ByteBudget;
+  readonly #frames: FramePool;
+  #heldBytes = 0;
+
+  constructor(position: number, budget: ByteBudget, frames: FramePool) {
+    this.position = position;
+    this.#budget = budget;
+    this.#frames = frames;
+  }
+
+  /** Where the next range begins. */
+  get end(): number {
+    return this.ranges.at(-1)?.to ?? this.position;
+  }
+
+  get waiting(): boolean {
+    return this.ranges.some((range) => range.waiting);
+  }
+
+  /** Adds a range that `bytes` are charged for. `undefined` when the budget has no room; the first piece of a lane is always granted. */
+  add(to: number, bytes: number): PullRange | undefined {
+    if (!this.#budget.tryTake(bytes, this.#heldBytes === 0)) return undefined;
+    this.#heldBytes += bytes;
+    const range: PullRange = {
+      from: this.end,
+      to,
+      next: this.end,
+      waiting: true,
+      expectedBytes: bytes,
+      pieces: [],
+      dropped: false,
+    };
+    this.ranges.push(range);
+    return range;
+  }
+
+  /** The first range that has not got all of its messages. */
+  firstIncomplete(): PullRange | undefined {
+    return this.ranges.find((range) => range.next < range.to);
+  }
+
+  /** Takes an answer's messages up to offset `to` into a range. */
+  fill(range: PullRange, body: Buffer, to: number, verify: Identity | undefined): void {
+    const expected = Math.min(range.expectedBytes, body.length);
+    range.expectedBytes -= expected;
+    this.charge(body.length - expected);
+    range.next = Math.min(to, range.to);
+    range.pieces.push({ kind: 'messages', body, at: 0, to: range.next, chargedBytes: body.length, verify });
+    this.#settle(range);
+  }
+
+  /** Ends a range with a gap; what was asked for behind it is dropped. */
+  endWithGap(range: PullRange, to: number, reason: GapReason): void {
+    this.cutAfter(range);
+    range.pieces.push({ kind: 'gap', from: range.next, to, reason });
+    range.next = to;
+    range.to = to;
+    this.#settle(range);
+  }
+
+  /** The source begins again at `to`, below the window's end: nothing follows in this window. */
+  addRewind(to: number, reason: GapReason): void {
+    const { end } = this;
+    this.ranges.push({
+      from: end,
+      to: end,
+      next: end,
+      waiting: false,
+      expectedBytes: 0,
+      pieces: [{ kind: 'gap', from: end, to, reason }],
+      dropped: false,
+    });
+  }
+
+  /** Ends a range of open end where it stands. */
+  endHere(range: PullRange): void {
+    range.to = range.next;
+    this.#settle(range);
+  }
+
+  #settle(range: PullRange): void {
+    if (range.next < range.to) return;
+    this.discharge(range.expectedBytes);
+    range.expectedBytes = 0;
+  }
+
+  /** Drops everything that has not been answered in full and without a hole; what was answered stays. */
+  cutIncomplete(): void {
+    const first = this.firstIncomplete();
+    if (first === undefined) return;
+    this.cutAfter(first);
+    if (first.pieces.length > 0) {
+      first.waiting = false;
+      // Its pull may still be answered; the answer must not be taken for the range that comes next.
+      const kept: PullRange = { ...first, pieces: first.pieces };
+      first.dropped = true;
+      this.ranges[this.ranges.length - 1] = kept;
+      this.endHere(kept);
+    } else {
+      this.#drop(first);
+      this.ranges.pop();
+    }
+  }
+
+  cutFrom(range: PullRange): void {
+    this.cutAfter(range);
+    this.ranges.pop();
+    this.#drop(range);
+  }
+
+  cutAfter(range: PullRange): void {
+    for (const later of this.ranges.splice(this.ranges.indexOf(range) + 1)) this.#drop(later);
+  }
+
+  cutAll(): void {
+    for (const range of this.ranges.splice(0)) this.#drop(range);
+  }
+
+  #drop(range: PullRange): void {
+    range.dropped = true;
+    this.discharge(range.expectedBytes);
+    for (const piece of range.pieces) {
+      if (piece.kind !== 'messages') continue;
+      this.discharge(piece.chargedBytes);
+      if (piece.at === 0) this.#frames.give(piece.body);
+    }
+  }
+
+  /** What the last message is that waits at the window's end; `undefined` when nothing waits or it ends with a gap. */
+  lastWaiting(): Identity | undefined {
+    const piece = this.ranges.at(-1)?.pieces.at(-1);
+    if (piece?.kind !== 'messages') return undefined;
+    let last: Identity | undefined;
+    for (let at = piece.at; at < piece.body.length; ) {
+      const message = readIdentity(piece.body, at);
+      if (message.offset < piece.to) last = message;
+      at = message.end;
+    }
+    return last?.offset === piece.to - 1 ? last : undefined;
+  }
+
+  charge(bytes: number): void {
+    this.#budget.tryTake(bytes, true);
+    this.#heldBytes += bytes;
+  }
+
+  discharge(bytes: number): void {
+    if (bytes === 0) return;
+    this.#heldBytes -= bytes;
+    this.#budget.give(bytes);
+  }
+
+  whenRoom(wake: () => void): void {
+    this.#budget.whenFree(wake);
+  }
+}
