@@ -12,6 +12,7 @@ import type { SendError, SendReceipt } from '../wire/send.ts';
 import { SERVER_ERROR, serverError } from '../wire/server-error.ts';
 import { Attachment } from './attachment.ts';
 import { type Entry, entryBytes, isIntact, type Origin, sendEntry } from './entry.ts';
+import { KeyedRound } from './keyed-round.ts';
 import { recordBound } from './record-encoder.ts';
 import { MixedRound, type Round } from './round.ts';
 import type { SlabPool } from './slab.ts';
@@ -31,6 +32,8 @@ export interface LaneWriterParts {
   readonly producerName: string;
   /** The topic's own limit on an entry, in bytes. */
   readonly topicMaxBytes: number | undefined;
+  /** Whether the next round gets one entry per key. */
+  readonly perKey: () => boolean;
   readonly onEnd: (writer: PulsarLaneWriter) => void;
 }
 
@@ -142,7 +145,7 @@ export class PulsarLaneWriter implements LaneWriter {
     if (this.#rounds >= MAX_ROUNDS) return undefined;
     const slab = this.#parts.slabs.take(bound, this.#holdsNothing());
     if (slab === undefined) return undefined;
-    this.#open = new MixedRound(slab, this.#parts.slabs, this.#limitBytes);
+    this.#open = new (this.#parts.perKey() ? KeyedRound : MixedRound)(slab, this.#parts.slabs, this.#limitBytes);
     return this.#open;
   }
 

@@ -1,11 +1,9 @@
-import type { Position } from '../../../model/position.ts';
-import type { PositionRun } from '../../../model/provenance.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
 import type { Compression } from '../../../spi/sink.ts';
 import { compress } from './compression.ts';
 import type { Entry, Held } from './entry.ts';
-import { encodeRecord } from './record-encoder.ts';
-import type { Slab, SlabPool } from './slab.ts';
+import { RunBuilder } from './run-builder.ts';
+import { SLAB_BYTES, type Slab, type SlabPool } from './slab.ts';
 
 /** A batch that filled less than this part of its slab is copied out of it, so that many slow lanes do not hold many empty slabs. */
 const SPARSE = 1 / 4;
@@ -19,7 +17,7 @@ export interface SealOptions {
 /** Records being gathered until they are sent. */
 export interface Round {
   readonly count: number;
-  /** Whether a record of at most `bound` bytes has room. */
+  /** Whether record `i`, of at most `bound` bytes, has room. */
   fits(bound: number, batch: RecordBatch, i: number): boolean;
   append(batch: RecordBatch, i: number): void;
   /** Makes the entries to be sent, in order; the round is over. */
@@ -39,7 +37,7 @@ export class MixedRound implements Round {
   constructor(slab: Slab, pool: SlabPool, limitBytes: number) {
     this.#slab = slab;
     this.#pool = pool;
-    this.#limitBytes = Math.min(limitBytes, slab.bytes.length);
+    this.#limitBytes = limitBytes;
   }
 
   get count(): number {
@@ -47,38 +45,15 @@ export class MixedRound implements Round {
   }
 
   fits(bound: number): boolean {
-    return this.#count < this.#slab.capacity && (this.#slab.starts[this.#count] ?? 0) + bound <= this.#limitBytes;
+    return this.#slab.fits(this.#count, bound, this.#limitBytes);
   }
 
   append(batch: RecordBatch, i: number): void {
-    appendTo(this.#slab, this.#count++, batch, i);
+    this.#slab.append(this.#count++, batch, i);
   }
 
   seal(options: SealOptions): Entry[] {
-    const slab = this.#slab;
-    const end = slab.starts[this.#count] ?? 0;
-    const { payload, held } = settlePayload(this.#pool, slab, compress(options.compression, slab.bytes.subarray(0, end)));
-    const highestSequenceId = slab.majors[this.#count - 1] ?? 0;
-    return [
-      {
-        sequenceId: slab.majors[0] ?? 0,
-        highestSequenceId,
-        count: this.#count,
-        runs: runsOf(slab, 0, this.#count),
-        sourceStoreTime: slab.storeTimes[0] ?? 0,
-        publishTime: options.now,
-        payload,
-        uncompressedBytes: end,
-        compression: options.compression,
-        key: undefined,
-        held,
-        endsRound: true,
-        frame: undefined,
-        target: undefined,
-        sentAt: 0,
-        checksumErrors: 0,
-      },
-    ];
+    return [sealWhole(this.#slab, this.#count, undefined, this.#pool, options)];
   }
 
   drop(): void {
@@ -86,53 +61,58 @@ export class MixedRound implements Round {
   }
 }
 
-/** Copies record `i` of a batch into a slab as its record `k`. */
-export function appendTo(slab: Slab, k: number, batch: RecordBatch, i: number): void {
-  slab.majors[k] = batch.major[i] ?? -1;
-  slab.minors[k] = batch.minor[i] ?? -1;
-  slab.indexes[k] = batch.index[i] ?? -1;
-  slab.storeTimes[k] = batch.storeTime[i] ?? 0;
-  slab.starts[k + 1] = encodeRecord(batch, i, slab.bytes, slab.starts[k] ?? 0);
+/** One entry of all records in a slab. */
+export function sealWhole(slab: Slab, count: number, key: Buffer | undefined, pool: SlabPool, options: SealOptions): Entry {
+  const runs = new RunBuilder(slab);
+  for (let k = 0; k < count; k++) runs.add(k);
+  const end = slab.starts[count] ?? 0;
+  const bytes = slab.bytes.subarray(0, end);
+  const payload =
+    options.compression !== 'none' ? compress(options.compression, bytes) : isSparse(end) ? Buffer.from(bytes) : bytes;
+  let held: Held;
+  if (payload === bytes) held = holdSlab(pool, slab, 1);
+  else {
+    pool.give(slab);
+    held = holdBytes(pool, payload.length);
+  }
+  const [sequenceId, highestSequenceId] = [slab.majors[0] ?? 0, slab.majors[count - 1] ?? 0];
+  const source = { sequenceId, highestSequenceId, count, runs: runs.finish(), sourceStoreTime: slab.storeTimes[0] ?? 0 };
+  return newEntry({ ...source, key, payload, uncompressedBytes: end, held, endsRound: true }, options);
 }
 
-/** Where the bytes of a sealed entry stay until it is stored: in the slab, or in a buffer of their own while the slab goes back. */
-function settlePayload(pool: SlabPool, slab: Slab, bytes: Buffer): { payload: Buffer; held: Held } {
-  const compressed = bytes.buffer !== slab.bytes.buffer;
-  if (!compressed && bytes.length > slab.bytes.length * SPARSE) return { payload: bytes, held: holdSlab(pool, slab) };
-  const payload = compressed ? bytes : Buffer.from(bytes);
-  pool.give(slab);
-  return { payload, held: holdBytes(pool, payload.length) };
+/** Whether so few bytes do not deserve a slab of their own until they are stored. */
+export function isSparse(bytes: number): boolean {
+  return bytes < SLAB_BYTES * SPARSE;
 }
 
-function holdSlab(pool: SlabPool, slab: Slab): Held {
-  return { release: () => pool.give(slab), abandon: () => pool.drop(slab.bytes.length) };
+export function newEntry(
+  parts: Omit<Entry, 'compression' | 'publishTime' | 'frame' | 'target' | 'sentAt' | 'checksumErrors'>,
+  { compression, now }: SealOptions,
+): Entry {
+  return { ...parts, compression, publishTime: now, frame: undefined, target: undefined, sentAt: 0, checksumErrors: 0 };
 }
 
-function holdBytes(pool: SlabPool, bytes: number): Held {
+/** A slab that `users` entries share: it goes back to the pool with the last of them. */
+export function holdSlab(pool: SlabPool, slab: Slab, users: number): Held {
+  let left = users;
+  let reusable = true;
+  const letGo = (): void => {
+    if (--left > 0) return;
+    if (reusable) pool.give(slab);
+    else pool.drop(slab.bytes.length);
+  };
+  return {
+    release: letGo,
+    abandon() {
+      reusable = false;
+      letGo();
+    },
+  };
+}
+
+/** Bytes of an entry's own, outside any slab. */
+export function holdBytes(pool: SlabPool, bytes: number): Held {
   pool.hold(bytes);
   const drop = (): void => pool.drop(bytes);
   return { release: drop, abandon: drop };
-}
-
-/** The positions of records `from` up to `end` of a slab; neighbours (see `advancePosition`) make a run. */
-function runsOf(slab: Slab, from: number, end: number): PositionRun[] {
-  const runs: PositionRun[] = [];
-  let first = from;
-  for (let k = from + 1; k <= end; k++) {
-    if (k < end && areNeighbours(slab, k - 1, k)) continue;
-    runs.push({ first: positionAt(slab, first), count: k - first });
-    first = k;
-  }
-  return runs;
-}
-
-function areNeighbours({ majors, minors, indexes }: Slab, a: number, b: number): boolean {
-  if (minors[b] === -1) return minors[a] === -1 && majors[b] === (majors[a] ?? 0) + 1;
-  if (majors[b] !== majors[a]) return false;
-  if (indexes[b] === -1) return indexes[a] === -1 && minors[b] === (minors[a] ?? 0) + 1;
-  return minors[b] === minors[a] && indexes[b] === (indexes[a] ?? 0) + 1;
-}
-
-function positionAt(slab: Slab, k: number): Position {
-  return { major: slab.majors[k] ?? -1, minor: slab.minors[k] ?? -1, index: slab.indexes[k] ?? -1 };
 }

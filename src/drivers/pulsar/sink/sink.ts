@@ -11,6 +11,7 @@ import { BEFORE_FIRST, readEntries, readLastMessageId } from '../net/entry-reade
 import type { PulsarDeps } from '../options.ts';
 import { partitionTopic, topicNameProblem } from '../topic-name.ts';
 import type { MessageId } from '../wire/message-id.ts';
+import { KeySharedWatch } from './key-shared-watch.ts';
 import { PulsarLaneWriter } from './lane-writer.ts';
 import { partitionOfKey } from './partition-hash.ts';
 import { producerName } from './producer-name.ts';
@@ -22,23 +23,30 @@ export class PulsarSink implements Sink {
   readonly #rest: Rest;
   readonly #deps: PulsarDeps;
   readonly #slabs: SlabPool;
+  readonly #watch: KeySharedWatch;
   readonly #writers = new Set<PulsarLaneWriter>();
 
   constructor(pool: BrokerPool, rest: Rest, inFlightBytes: number, deps: PulsarDeps) {
     this.#pool = pool;
     this.#rest = rest;
     this.#deps = deps;
+    this.#watch = new KeySharedWatch(rest, deps);
     this.#slabs = new SlabPool(new ByteBudget(inFlightBytes));
   }
 
   async openWriter(options: WriterOptions): Promise<LaneWriter> {
+    const view = options.batching === 'auto' ? await this.#watch.watch(options.topic) : undefined;
     const writer = new PulsarLaneWriter(options, {
       pool: this.#pool,
       slabs: this.#slabs,
       deps: this.#deps,
       producerName: producerName(options),
       topicMaxBytes: await this.#topicMaxBytes(options.topic),
-      onEnd: (ended) => this.#writers.delete(ended),
+      perKey: () => view?.keyShared ?? options.batching === 'per-key',
+      onEnd: (ended) => {
+        view?.release();
+        this.#writers.delete(ended);
+      },
     });
     this.#writers.add(writer);
     await writer.start(options.signal);

@@ -1,4 +1,6 @@
 import type { ByteBudget } from '../../../lib/byte-budget.ts';
+import type { RecordBatch } from '../../../model/record-batch.ts';
+import { encodeRecord } from './record-encoder.ts';
 
 /** Most records in an entry. More would save little and make each entry dearer to its consumers. */
 export const MAX_BATCH_RECORDS = 1000;
@@ -28,8 +30,21 @@ export class Slab {
     this.storeTimes = new Float64Array(records);
   }
 
-  get capacity(): number {
-    return this.majors.length;
+  /** Whether a record of at most `bound` bytes has room after `count` others, within `limitBytes` for all. */
+  fits(count: number, bound: number, limitBytes: number): boolean {
+    return count < this.majors.length && (this.starts[count] ?? 0) + bound <= Math.min(limitBytes, this.bytes.length);
+  }
+
+  /** Copies record `i` of a batch in as record `k`; gives the bytes it took. */
+  append(k: number, batch: RecordBatch, i: number): number {
+    this.majors[k] = batch.major[i] ?? -1;
+    this.minors[k] = batch.minor[i] ?? -1;
+    this.indexes[k] = batch.index[i] ?? -1;
+    this.storeTimes[k] = batch.storeTime[i] ?? 0;
+    const start = this.starts[k] ?? 0;
+    const end = encodeRecord(batch, i, this.bytes, start);
+    this.starts[k + 1] = end;
+    return end - start;
   }
 }
 
