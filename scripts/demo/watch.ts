@@ -36,7 +36,7 @@ export function startWatch(screen: Screen, api: Api, replicator: Replicator): Wa
     const statuses = replicator.pid() === undefined ? [] : await answer(api.mirrors(), []);
     trouble = undefined;
     for (const row of rows) {
-      const status = statuses.find((each) => each.spec.name === row.topic.mirror);
+      const status = statuses.find((each) => each.name === row.topic.mirror);
       row.lagSeconds = status?.lagSeconds ?? null;
       if (status === undefined) continue;
       const lanes = await answer(api.lanes(link, row.topic.mirror), []);
