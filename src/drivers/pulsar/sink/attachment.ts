@@ -110,7 +110,9 @@ export class Attachment {
     );
     try {
       if (this.#error !== undefined) throw this.#error;
-      return await barrier.promise;
+      const id = await barrier.promise;
+      if (id.ledger < 0) throw new IsthmusError('UNKNOWN_OUTCOME', `${doing}: the broker took it for a duplicate`);
+      return id;
     } finally {
       cancel();
       this.#barrier = undefined;

@@ -13,16 +13,17 @@ import { SERVER_ERROR, serverError } from '../wire/server-error.ts';
 import { Attachment } from './attachment.ts';
 import { type Entry, entryBytes, isIntact, type Origin, sendEntry } from './entry.ts';
 import { KeyedRound } from './keyed-round.ts';
+import { otherSenderName } from './producer-name.ts';
 import { recordBound } from './record-encoder.ts';
 import { MixedRound, type Round } from './round.ts';
+import { SendWatch } from './send-watch.ts';
 import type { SlabPool } from './slab.ts';
 import { findInTail } from './tail-check.ts';
 
 /** Rounds sent and not yet stored. */
 const MAX_ROUNDS = 8;
-const SEND_TIMEOUT_MILLIS = 30_000;
 const MAX_CHECKSUM_ERRORS = 3;
-/** What an entry has beside its payload: the frame's header and a mark of up to 1000 runs. */
+/** What an entry has beside its payload: the frame's header and a mark of up to 1000 runs, which with tiny records is nearly as long as they are. */
 const ENTRY_RESERVE_BYTES = 48 * 1024;
 
 export interface LaneWriterParts {
@@ -53,6 +54,7 @@ export class PulsarLaneWriter implements LaneWriter {
   readonly #backoff: Backoff;
   readonly #abort = new AbortController();
   readonly #fifo: Entry[] = [];
+  readonly #watch: SendWatch;
   #state: State = 'attaching';
   #failure: IsthmusError | undefined;
   #attachment: Attachment | undefined;
@@ -65,7 +67,6 @@ export class PulsarLaneWriter implements LaneWriter {
   #rounds = 0;
   #roomWanted: Deferred<void> | undefined;
   #emptyWanted: Deferred<void> | undefined;
-  #watching = false;
 
   constructor(options: WriterOptions, parts: LaneWriterParts) {
     this.#options = options;
@@ -73,6 +74,10 @@ export class PulsarLaneWriter implements LaneWriter {
     this.#origin = { cluster: options.sourceCluster, topic: options.lane.topic, lane: options.lane.lane };
     this.#backoff = new Backoff(100, 30_000, parts.deps.random);
     this.#senderName = parts.producerName;
+    const oldestSentAt = (): number | undefined => (this.#state === 'writing' ? this.#fifo[0]?.sentAt : undefined);
+    this.#watch = new SendWatch(parts.deps.clock, oldestSentAt, (waitedMillis) =>
+      this.#doubt(new IsthmusError('REQUEST_TIMEOUT', `writing ${options.topic}: no receipt within ${waitedMillis} ms`)),
+    );
   }
 
   /** Attaches for the first time; waits as long as there is hope and `signal` allows. Rejects with what is wrong for good, or CLOSED. */
@@ -114,7 +119,7 @@ export class PulsarLaneWriter implements LaneWriter {
     while (!this.#hasRoom()) {
       if (this.#roomWanted === undefined) {
         this.#roomWanted = deferred();
-        this.#parts.slabs.whenFree(() => this.#wake());
+        if (this.#rounds < MAX_ROUNDS) this.#parts.slabs.whenFree(() => this.#wake());
       }
       await this.#roomWanted.promise;
     }
@@ -158,7 +163,7 @@ export class PulsarLaneWriter implements LaneWriter {
       this.#fifo.push(entry);
       if (this.#state === 'writing') this.#send(entry);
     }
-    this.#watch();
+    this.#watch.arm();
   }
 
   #send(entry: Entry): void {
@@ -181,7 +186,7 @@ export class PulsarLaneWriter implements LaneWriter {
     if (receipt.id.ledger < 0) {
       // The broker deduplicates and takes it for a copy. That is no proof: it compares with what it accepted, not with what it stored. If the
       // tail does not have it, it can only be stored under another name.
-      this.#senderName = `${this.#parts.producerName}~${Math.floor(this.#parts.deps.random() * 2 ** 32).toString(36)}`;
+      this.#senderName = otherSenderName(this.#parts.producerName, this.#parts.deps.random);
       return this.#doubt(
         new IsthmusError('UNKNOWN_OUTCOME', `writing ${this.#options.topic}: the broker took ${head.sequenceId} for a duplicate`),
       );
@@ -284,9 +289,9 @@ export class PulsarLaneWriter implements LaneWriter {
       attachment.abandon();
       throw error;
     }
-    this.#limitBytes =
-      Math.min(attachment.connection.info.maxMessageBytes, this.#parts.topicMaxBytes ?? Number.POSITIVE_INFINITY) -
-      ENTRY_RESERVE_BYTES;
+    // Well below what the broker takes: an entry just under its frame limit is neither stored nor refused, and wedges the topic until it is deleted by force.
+    const maxBytes = Math.min(attachment.connection.info.maxMessageBytes, this.#parts.topicMaxBytes ?? Number.POSITIVE_INFINITY);
+    this.#limitBytes = maxBytes - Math.min(ENTRY_RESERVE_BYTES, Math.ceil(maxBytes / 2));
     this.#attachment = attachment;
     this.#state = 'writing';
     this.#resume();
@@ -320,31 +325,7 @@ export class PulsarLaneWriter implements LaneWriter {
     for (const entry of this.#fifo) {
       if (entry.target === undefined && this.#state === 'writing') this.#send(entry);
     }
-    this.#watch();
-  }
-
-  /** One timer per writer, not per entry: a broker in the middle of a bundle transfer swallows SENDs without any answer. */
-  #watch(): void {
-    const head = this.#fifo[0];
-    if (this.#watching || head === undefined || this.#state !== 'writing') return;
-    this.#watching = true;
-    const restMillis = Math.max(1, head.sentAt + SEND_TIMEOUT_MILLIS - this.#parts.deps.clock.monotonic());
-    const cancel = this.#parts.deps.clock.timer(restMillis, () => {
-      this.#abort.signal.removeEventListener('abort', cancel);
-      this.#watching = false;
-      const oldest = this.#fifo[0];
-      if (
-        oldest !== undefined &&
-        this.#state === 'writing' &&
-        this.#parts.deps.clock.monotonic() - oldest.sentAt >= SEND_TIMEOUT_MILLIS
-      ) {
-        this.#doubt(
-          new IsthmusError('REQUEST_TIMEOUT', `writing ${this.#options.topic}: no receipt within ${SEND_TIMEOUT_MILLIS} ms`),
-        );
-      }
-      this.#watch();
-    });
-    this.#abort.signal.addEventListener('abort', cancel, { once: true });
+    this.#watch.arm();
   }
 
   #fail(error: IsthmusError): void {
@@ -365,6 +346,7 @@ export class PulsarLaneWriter implements LaneWriter {
     for (const entry of this.#fifo.splice(0)) entry.held.abandon();
     this.#rounds = 0;
     this.#abort.abort();
+    this.#watch.stop();
     this.#emptyWanted?.resolve();
     this.#wake();
     this.#parts.onEnd(this);

@@ -1,4 +1,3 @@
-import { IsthmusError } from '../../../errors.ts';
 import { ByteBudget } from '../../../lib/byte-budget.ts';
 import { entryPosition, type Position } from '../../../model/position.ts';
 import { PROVENANCE_PROPERTY, parseProvenance } from '../../../model/provenance.ts';
@@ -11,6 +10,7 @@ import { BEFORE_FIRST, readEntries, readLastMessageId } from '../net/entry-reade
 import type { PulsarDeps } from '../options.ts';
 import { partitionTopic, topicNameProblem } from '../topic-name.ts';
 import type { MessageId } from '../wire/message-id.ts';
+import { writeDeadLetter } from './dead-letter.ts';
 import { KeySharedWatch } from './key-shared-watch.ts';
 import { PulsarLaneWriter } from './lane-writer.ts';
 import { partitionOfKey } from './partition-hash.ts';
@@ -89,8 +89,8 @@ export class PulsarSink implements Sink {
     return ledger < 0 || entry < 0 ? undefined : entryPosition(ledger, entry);
   }
 
-  async writeDeadLetter(letter: DeadLetter): Promise<void> {
-    throw new IsthmusError('INTERNAL', `writing a dead letter to ${letter.topic}: not implemented`);
+  writeDeadLetter(letter: DeadLetter): Promise<void> {
+    return writeDeadLetter(letter, { pool: this.#pool, rest: this.#rest, deps: this.#deps });
   }
 
   partitionOf(batch: RecordBatch, i: number, partitions: number): number | undefined {

@@ -1,10 +1,11 @@
 import { PROVENANCE_PROPERTY, parseProvenance } from '../../../model/provenance.ts';
 import type { BrokerConnection } from '../net/broker-connection.ts';
-import { readEntries } from '../net/entry-reader.ts';
+import { compareIds, readEntries } from '../net/entry-reader.ts';
 import type { PulsarDeps } from '../options.ts';
 import type { ScannedMetadata } from '../wire/message-metadata.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import type { Entry, Origin } from './entry.ts';
+import { isSenderOf } from './producer-name.ts';
 
 export interface TailCheck {
   /** The partition. */
@@ -30,11 +31,12 @@ export async function findInTail(connection: BrokerConnection, check: TailCheck,
     if (!isOurs(metadata, check)) return;
     const entry = check.entries.find((each) => matches(each, metadata));
     if (entry === undefined) foreign ??= id;
-    else if (entry.target !== undefined) {
-      deps.log.error('stored-twice', { topic: check.topic, sequenceId: metadata.sequenceId, ledger: id.ledger, entry: id.entry });
-    } else {
+    else if (entry.target === undefined) {
       entry.target = id;
       found++;
+    } else if (compareIds(entry.target, id) !== 0) {
+      // The same place twice only means that an earlier look was cut off.
+      deps.log.error('stored-twice', { topic: check.topic, sequenceId: metadata.sequenceId, ledger: id.ledger, entry: id.entry });
     }
   };
   const { topic, after: from } = check;
@@ -52,7 +54,7 @@ export function scanName(deps: PulsarDeps): string {
 }
 
 function isOurs(metadata: ScannedMetadata, { producerName, origin }: TailCheck): boolean {
-  if (metadata.producerName === producerName || metadata.producerName.startsWith(`${producerName}~`)) return true;
+  if (isSenderOf(producerName, metadata.producerName)) return true;
   const mark = metadata.property === undefined ? undefined : parseProvenance(metadata.property);
   return (
     mark !== undefined &&
