@@ -1,0 +1,175 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { IsthmusError } from '../../errors.ts';
+import type { StateStore } from '../../spi/state-store.ts';
+import { newGeneration, type StateDeps } from '../deps.ts';
+import {
+  damaged,
+  formatCheckpoint,
+  formatLaneTable,
+  laneText,
+  mirrorText,
+  parseCheckpoint,
+  parseLaneTable,
+  parseMirrorText,
+} from '../documents.ts';
+import { sqliteError } from './errors.ts';
+import { FileIndex } from './position-index.ts';
+import { migrate } from './schema.ts';
+
+/** How long a starting process waits for its predecessor to let go of the file. */
+const LOCK_WAIT_MILLIS = 2_000;
+
+/**
+ * State in one SQLite file, for one process. Creates the file and its folders.
+ * Fails with STATE_UNAVAILABLE when the file cannot be opened or another process has it, STATE_DAMAGED when it is no state file.
+ */
+export function openFileState(path: string, deps: StateDeps): StateStore {
+  const file = resolve(path);
+  const db = open(file);
+  const statements = prepare(db);
+  const index = new FileIndex(db);
+
+  // SQLite answers at once; async functions turn what it throws into rejections.
+  const run = async <T>(doing: string, work: () => T): Promise<T> => {
+    if (!db.isOpen) throw new IsthmusError('CLOSED', `${doing} in the state file ${file}: it was closed`);
+    try {
+      return work();
+    } catch (error) {
+      throw sqliteError(error, doing, file);
+    }
+  };
+  const write = (doing: string, work: () => void): Promise<void> => run(doing, () => transaction(db, work));
+
+  return {
+    generation: () => run('reading the generation', () => generation(statements, deps)),
+    loadRegistry: () =>
+      run('loading the registry', () =>
+        statements.loadRegistry
+          .all()
+          .map((row) => ({ key: parseMirrorText(textOf(row['mirror'])), document: textOf(row['document']) })),
+      ),
+    saveRegistryEntry: (entry) =>
+      run('saving a mirror', () => durably(db, () => statements.saveMirror.run(mirrorText(entry.key), entry.document))),
+    deleteRegistryEntry: (key) => run('deleting a mirror', () => durably(db, () => statements.deleteMirror.run(mirrorText(key)))),
+    loadCheckpoints: (key) =>
+      run('loading checkpoints', () =>
+        statements.loadCheckpoints
+          .all(mirrorText(key))
+          .map((row) => parseCheckpoint(textOf(row['lane']), textOf(row['document']))),
+      ),
+    saveCheckpoints: (key, checkpoints) =>
+      write('saving checkpoints', () => {
+        const mirror = mirrorText(key);
+        for (const each of checkpoints) statements.saveCheckpoint.run(mirror, laneText(each.lane), formatCheckpoint(each));
+      }),
+    loadLaneTable: (key, topic) =>
+      run('loading a lane table', () => {
+        const row = statements.loadLaneTable.get(mirrorText(key), topic);
+        return row === undefined ? [] : parseLaneTable(topic, textOf(row['document']));
+      }),
+    saveLaneTable: (key, topic, lanes) =>
+      write('saving a lane table', () => statements.saveLaneTable.run(mirrorText(key), topic, formatLaneTable(lanes))),
+    appendIndex: (key, lanes) =>
+      write('writing the position index', () => {
+        const mirror = mirrorText(key);
+        for (const each of lanes) index.append(mirror, laneText(each.lane), each.entries);
+      }),
+    readIndex: (key, lane, from, to, limit) =>
+      run('reading the position index', () => index.read(mirrorText(key), laneText(lane), from, to, limit)),
+    forgetMirror: (key) => write('forgetting a mirror', () => statements.forget.forEach((each) => each.run(mirrorText(key)))),
+    close: async () => {
+      if (db.isOpen) db.close();
+    },
+  };
+}
+
+/**
+ * WAL with synchronous NORMAL: a commit waits for no disk, and a killed process loses nothing. A power cut can take the last
+ * commits with it, but never tears the file; checkpoints and index are behind the target then, which is looked at anyway.
+ * What people said (the registry) has no such second home and is written `durably`.
+ */
+function open(file: string): DatabaseSync {
+  let db: DatabaseSync | undefined;
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    db = new DatabaseSync(file, { timeout: LOCK_WAIT_MILLIS });
+    // The lock is the operating system's, held until the file is closed: it cannot outlive a killed process.
+    db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
+    const opened = db;
+    transaction(opened, () => migrate(opened, file));
+    return opened;
+  } catch (error) {
+    if (db?.isOpen) db.close();
+    if (error instanceof Error && 'syscall' in error) {
+      throw new IsthmusError('STATE_UNAVAILABLE', `creating the folder of the state file ${file}: ${error.message}`, {
+        cause: error,
+      });
+    }
+    throw sqliteError(error, 'opening', file);
+  }
+}
+
+function transaction(db: DatabaseSync, work: () => unknown): void {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    work();
+    db.exec('COMMIT');
+  } catch (error) {
+    // SQLite itself has rolled back already after some errors (a full disk, an I/O error).
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+/** A commit that has reached the disk when this returns. */
+function durably(db: DatabaseSync, work: () => unknown): void {
+  db.exec('PRAGMA synchronous = FULL');
+  try {
+    transaction(db, work);
+  } finally {
+    db.exec('PRAGMA synchronous = NORMAL');
+  }
+}
+
+function prepare(db: DatabaseSync): Statements {
+  return {
+    loadGeneration: db.prepare('SELECT id FROM generation'),
+    saveGeneration: db.prepare('INSERT INTO generation (id) VALUES (?)'),
+    loadRegistry: db.prepare('SELECT mirror, document FROM registry'),
+    saveMirror: db.prepare('INSERT OR REPLACE INTO registry (mirror, document) VALUES (?, ?)'),
+    deleteMirror: db.prepare('DELETE FROM registry WHERE mirror = ?'),
+    loadCheckpoints: db.prepare('SELECT lane, document FROM checkpoint WHERE mirror = ?'),
+    saveCheckpoint: db.prepare('INSERT OR REPLACE INTO checkpoint (mirror, lane, document) VALUES (?, ?, ?)'),
+    loadLaneTable: db.prepare('SELECT document FROM lane_table WHERE mirror = ? AND topic = ?'),
+    saveLaneTable: db.prepare('INSERT OR REPLACE INTO lane_table (mirror, topic, document) VALUES (?, ?, ?)'),
+    forget: ['checkpoint', 'lane_table', 'segment'].map((table) => db.prepare(`DELETE FROM ${table} WHERE mirror = ?`)),
+  };
+}
+
+interface Statements {
+  readonly loadGeneration: StatementSync;
+  readonly saveGeneration: StatementSync;
+  readonly loadRegistry: StatementSync;
+  readonly saveMirror: StatementSync;
+  readonly deleteMirror: StatementSync;
+  readonly loadCheckpoints: StatementSync;
+  readonly saveCheckpoint: StatementSync;
+  readonly loadLaneTable: StatementSync;
+  readonly saveLaneTable: StatementSync;
+  readonly forget: readonly StatementSync[];
+}
+
+function generation(statements: Statements, deps: StateDeps): string {
+  const row = statements.loadGeneration.get();
+  if (row !== undefined) return textOf(row['id']);
+  const id = newGeneration(deps.random);
+  statements.saveGeneration.run(id);
+  return id;
+}
+
+function textOf(value: unknown): string {
+  if (typeof value !== 'string') throw damaged('a text');
+  return value;
+}

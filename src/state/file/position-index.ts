@@ -1,0 +1,80 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Position } from '../../model/position.ts';
+import type { IndexEntry } from '../../spi/state-store.ts';
+import { damaged } from '../documents.ts';
+import { type Chunk, decodeChunks, encodeChunks } from '../index-codec.ts';
+import { SEGMENT_BYTES, SEGMENTS_PER_LANE, selectEntries, sortKey } from '../segments.ts';
+
+const LANE = 'mirror = ? AND lane = ?';
+
+/** The position index of all lanes as SQLite rows, one per segment (see segments.ts). */
+export class FileIndex {
+  readonly #floor: StatementSync;
+  readonly #extend: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #raise: StatementSync;
+  readonly #trim: StatementSync;
+  readonly #backward: StatementSync;
+  readonly #forward: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#floor = db.prepare(
+      `SELECT id, reach, chunks FROM segment WHERE ${LANE} AND first <= ? ORDER BY first DESC, reach DESC LIMIT 1`,
+    );
+    this.#extend = db.prepare('UPDATE segment SET reach = ?, chunks = ? WHERE id = ?');
+    this.#insert = db.prepare('INSERT INTO segment (mirror, lane, first, reach, chunks) VALUES (?, ?, ?, ?, ?)');
+    this.#raise = db.prepare(`UPDATE segment SET reach = ? WHERE ${LANE} AND first > ? AND reach < ?`);
+    this.#trim = db.prepare(
+      `DELETE FROM segment WHERE id IN (SELECT id FROM segment WHERE ${LANE} ORDER BY first DESC, reach DESC LIMIT -1 OFFSET ${SEGMENTS_PER_LANE})`,
+    );
+    this.#backward = db.prepare(
+      `SELECT first, reach, chunks FROM segment WHERE ${LANE} AND first <= ? ORDER BY first DESC, reach DESC`,
+    );
+    this.#forward = db.prepare(
+      `SELECT first, chunks FROM segment WHERE ${LANE} AND first > ? AND first <= ? ORDER BY first, reach`,
+    );
+  }
+
+  /** Call it inside a transaction. */
+  append(mirror: string, lane: string, entries: readonly IndexEntry[]): void {
+    for (const chunk of encodeChunks(entries)) this.#appendChunk(mirror, lane, chunk);
+  }
+
+  read(mirror: string, lane: string, from: Position, to: Position, limit: number): IndexEntry[] {
+    const start = sortKey(from);
+    const parts: Uint8Array[] = [];
+    let floor: Uint8Array | undefined;
+    for (const row of this.#backward.iterate(mirror, lane, start)) {
+      if (floor !== undefined && Buffer.compare(blob(row['reach']), floor) < 0) break;
+      floor ??= blob(row['first']);
+      parts.unshift(blob(row['chunks']));
+    }
+    const places = new Set<string>();
+    for (const row of this.#forward.iterate(mirror, lane, start, sortKey(to))) {
+      parts.push(blob(row['chunks']));
+      if (places.add(String(blob(row['first']))).size >= limit) break;
+    }
+    return selectEntries(decodeChunks(Buffer.concat(parts), `the position index of lane ${lane}`), from, to, limit);
+  }
+
+  #appendChunk(mirror: string, lane: string, chunk: Chunk): void {
+    const first = sortKey(chunk.first);
+    const last = sortKey(chunk.last);
+    const floor = this.#floor.get(mirror, lane, first);
+    const floorReach = floor === undefined ? last : blob(floor['reach']);
+    const reach = Buffer.compare(floorReach, last) > 0 ? floorReach : last;
+    const chunks = floor === undefined ? undefined : blob(floor['chunks']);
+    if (floor !== undefined && chunks !== undefined && chunks.length + chunk.bytes.length <= SEGMENT_BYTES) {
+      this.#extend.run(reach, Buffer.concat([chunks, chunk.bytes]), Number(floor['id']));
+    } else {
+      this.#insert.run(mirror, lane, first, reach, chunk.bytes);
+      this.#trim.run(mirror, lane);
+    }
+    this.#raise.run(last, mirror, lane, first, last);
+  }
+}
+
+function blob(value: unknown): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw damaged('the position index');
+  return value;
+}
