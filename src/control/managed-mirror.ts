@@ -1,6 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
 import type { ByteBudget } from '../lib/byte-budget.ts';
-import type { LanePlan } from '../mirror/lane.ts';
+import type { LanePlan } from '../mirror/lane-plan.ts';
 import { Mirror } from '../mirror/mirror.ts';
 import type { TopicDescription } from '../model/lane.ts';
 import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';

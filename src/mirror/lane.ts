@@ -1,53 +1,17 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
 import { untilAborted } from '../lib/abort.ts';
-import type { ByteBudget } from '../lib/byte-budget.ts';
-import type { LaneId } from '../model/lane.ts';
 import type { MirrorSpec } from '../model/mirror-spec.ts';
 import { comparePositions, formatPosition, type Position } from '../model/position.ts';
-import type { Clock } from '../spi/clock.ts';
 import type { Log } from '../spi/log.ts';
 import type { LaneRecorder } from '../spi/recorder.ts';
-import type { LaneWriter, Sink, Stored } from '../spi/sink.ts';
+import type { LaneWriter, Stored } from '../spi/sink.ts';
 import type { LaneReader, Source, StartAt } from '../spi/source.ts';
 import type { Checkpoint, IndexEntry } from '../spi/state-store.ts';
+import type { GapNote, LanePhase, LanePlan, MirrorContext } from './lane-plan.ts';
 import { Pump } from './pump.ts';
 import { disbelieveBeyond, partitionKey, type Recovery, recover } from './recovery.ts';
 import { TargetPlaces } from './target-places.ts';
 import { Watermark } from './watermark.ts';
-
-/** What a lane needs to know of its mirror; the same for all its lanes. */
-export interface MirrorContext {
-  readonly link: string;
-  readonly spec: MirrorSpec;
-  readonly sourceCluster: string;
-  readonly targetCluster: string;
-  readonly source: Source;
-  readonly sink: Sink;
-  readonly budget: ByteBudget;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly random: () => number;
-}
-
-export interface LanePlan {
-  readonly lane: LaneId;
-  readonly targetTopic: string;
-  /** One partition in identity routing, all of them in key routing. */
-  readonly partitions: readonly number[];
-}
-
-export type LanePhase =
-  | { readonly kind: 'starting' | 'recovering' | 'running' }
-  | { readonly kind: 'waiting'; readonly error: IsthmusError; readonly since: number }
-  | { readonly kind: 'stopped'; readonly error: IsthmusError; readonly since: number }
-  | { readonly kind: 'closed' };
-
-export interface GapNote {
-  readonly from: string;
-  readonly to: string;
-  readonly reason: string;
-  readonly at: number;
-}
 
 const MIN_RETRY_MILLIS = 200;
 const MAX_RETRY_MILLIS = 10_000;
@@ -85,6 +49,7 @@ export class Lane {
   #caughtUpAt: number;
   readonly #troubles = new Map<string, IsthmusError>();
   #committed: Position | undefined;
+  #rewoundTo: Position | undefined;
   #dirty = false;
   #running: Promise<void> | undefined;
   #attempt = new AbortController();
@@ -259,6 +224,9 @@ export class Lane {
       log: this.#log,
       failure: attempt.signal,
       onGap: (note) => this.#noteGap(note),
+      onRewind: (to) => {
+        this.#rewoundTo = to;
+      },
       onDropped: (count) => {
         this.recordsDropped += count;
         this.#dirty = true;
@@ -293,6 +261,8 @@ export class Lane {
 
   async #recover(): Promise<Recovery> {
     const { source, sink, sourceCluster, spec } = this.#context;
+    if (this.#rewoundTo !== undefined) this.#checkpoint = await this.#startOver(this.#rewoundTo);
+    this.#rewoundTo = undefined;
     const plan = {
       sourceCluster,
       lane: this.plan.lane,
@@ -312,6 +282,16 @@ export class Lane {
       knownBy: this.#checkpoint === undefined ? 'source or target' : 'checkpoint',
     });
     return recovery;
+  }
+
+  /** The checkpoint of a lane whose source begins again at a lower position: no mark that is in the target now speaks of what comes. */
+  async #startOver(next: Position): Promise<Checkpoint> {
+    const targets: Record<string, Position> = {};
+    for (const partition of this.plan.partitions) {
+      const tail = await this.#context.sink.tail(this.plan.targetTopic, partition);
+      if (tail !== undefined) targets[partitionKey(this.plan.targetTopic, partition)] = tail;
+    }
+    return { lane: this.plan.lane, next, targets, time: this.#context.clock.now() };
   }
 
   /** A source that was just written to reports its end late, so that it is asked again for a while before marks are disbelieved. */

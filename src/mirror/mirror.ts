@@ -2,7 +2,8 @@ import { toIsthmusError } from '../errors.ts';
 import { type LaneId, laneKey } from '../model/lane.ts';
 import type { Recorder } from '../spi/recorder.ts';
 import type { Checkpoint, IndexEntry, MirrorKey, StateStore } from '../spi/state-store.ts';
-import { Lane, type LanePlan, type MirrorContext } from './lane.ts';
+import { Lane } from './lane.ts';
+import type { LanePlan, MirrorContext } from './lane-plan.ts';
 
 const CHECKPOINT_MILLIS = 1_000;
 /** The source's own checkpoint is written less often: each is a request per lane. */

@@ -1,5 +1,5 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
-import { formatPosition, neighbourDistance } from '../model/position.ts';
+import { comparePositions, formatPosition, neighbourDistance, type Position } from '../model/position.ts';
 import type { RecordBatch } from '../model/record-batch.ts';
 import { renameTopic } from '../model/topic-name.ts';
 import type { Log } from '../spi/log.ts';
@@ -7,7 +7,7 @@ import type { DropReason, LaneRecorder } from '../spi/recorder.ts';
 import type { LaneWriter } from '../spi/sink.ts';
 import type { Delivery, LaneReader } from '../spi/source.ts';
 import type { Stage, Verdicts } from '../spi/stage.ts';
-import type { GapNote, LanePlan, MirrorContext } from './lane.ts';
+import type { GapNote, LanePlan, MirrorContext } from './lane-plan.ts';
 import type { PositionSet } from './position-set.ts';
 import { stagesOf } from './stages/stages.ts';
 import type { Watermark } from './watermark.ts';
@@ -25,6 +25,8 @@ export interface PumpOptions {
   /** Aborts with the error of a writer that has given up. */
   readonly failure: AbortSignal;
   readonly onGap: (note: GapNote) => void;
+  /** The source holds new records from a lower position on; the lane ends with SOURCE_REWOUND right after. */
+  readonly onRewind: (to: Position) => void;
   readonly onDropped: (records: number) => void;
   readonly onDeadLetter: () => void;
 }
@@ -46,6 +48,8 @@ export class Pump {
   readonly #only: LaneWriter | undefined;
   #starved = false;
   #stopping = false;
+  /** Whether records were read, so that the reader could compare what it has with what the source has now. */
+  #taken = false;
   #done: Promise<void> | undefined;
 
   constructor(options: PumpOptions) {
@@ -90,7 +94,7 @@ export class Pump {
       while (!this.#stopping) {
         const delivery = reader.poll() ?? (await this.#awaitDelivery());
         if (delivery === undefined) break;
-        if (delivery.kind === 'gap') this.#noteGap(delivery);
+        if (delivery.kind === 'gap') await this.#passGap(delivery);
         else await this.#take(delivery.batch);
       }
     } finally {
@@ -113,6 +117,7 @@ export class Pump {
   }
 
   async #take(batch: RecordBatch): Promise<void> {
+    this.#taken = true;
     try {
       this.#judge(batch);
       for (let i = 0; i < batch.count; ) {
@@ -236,13 +241,30 @@ export class Pump {
     return sum;
   }
 
-  #noteGap(gap: Extract<Delivery, { kind: 'gap' }>): void {
+  async #passGap(gap: Extract<Delivery, { kind: 'gap' }>): Promise<void> {
     const { watermark, recorder, log, context } = this.#options;
     const note = { from: formatPosition(gap.from), to: formatPosition(gap.to), reason: gap.reason, at: context.clock.now() };
-    recorder.gap(gap.reason, Math.max(0, neighbourDistance(gap.from, gap.to) ?? 0));
+    recorder.gap(gap.reason, Math.abs(neighbourDistance(gap.from, gap.to) ?? 0));
     log.error('source-gap', { from: note.from, to: note.to, reason: gap.reason });
-    watermark.begin(gap.from, gap.to, context.clock.now(), 0);
     this.#options.onGap(note);
+    if (comparePositions(gap.to, gap.from) >= 0) watermark.begin(gap.from, gap.to, context.clock.now(), 0);
+    else await this.#goBack(gap);
+  }
+
+  /**
+   * The source goes on below what was read: a failover has cut its tail, or the topic was made again. The records there are new ones under used offsets, so
+   * the lane starts over at that place and believes no older mark. Only a reader that has something to compare knows that place; else a person has to decide.
+   */
+  async #goBack(gap: Extract<Delivery, { kind: 'gap' }>): Promise<void> {
+    const { plan, onRewind } = this.#options;
+    const known = gap.reason === 'recreated' || this.#taken;
+    const what = `reading ${plan.lane.topic} ${plan.lane.lane}: the source goes on at ${formatPosition(gap.to)}, below ${formatPosition(gap.from)} that was reached before (${gap.reason})`;
+    await this.#settle();
+    if (known) onRewind(gap.to);
+    const advice = known
+      ? 'the lane starts over there'
+      : 'whether its tail was cut or it was made again cannot be told; add a mirror with the right start for it';
+    throw new IsthmusError('SOURCE_REWOUND', `${what}; ${advice}`, { retryable: known });
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Log } from '../../spi/log.ts';
 import type { Stage } from '../../spi/stage.ts';
-import type { LanePlan, MirrorContext } from '../lane.ts';
+import type { LanePlan, MirrorContext } from '../lane-plan.ts';
 import type { PositionSet } from '../position-set.ts';
 import { alreadyStored } from './already-stored.ts';
 import { filterBy } from './filter.ts';

@@ -1,0 +1,85 @@
+import { createRequire } from 'node:module';
+import type { ClusterConfig, Config } from './config/types.ts';
+import { Supervisor } from './control/supervisor.ts';
+import { openPulsar } from './drivers/pulsar/driver.ts';
+import { openRocketmq } from './drivers/rocketmq/driver.ts';
+import { createHttpApp } from './http/app.ts';
+import { serveHttp } from './http/serve.ts';
+import { ByteBudget } from './lib/byte-budget.ts';
+import { systemClock } from './lib/clock.ts';
+import { systemRandom } from './lib/random.ts';
+import { createLog } from './metrics/log.ts';
+import { createMetrics } from './metrics/prometheus.ts';
+import type { Cluster } from './spi/cluster.ts';
+import type { Log } from './spi/log.ts';
+import { openState } from './state/open.ts';
+
+/** A running process. */
+export interface App {
+  /** Where the API listens, for people. */
+  readonly url: string;
+  /** Stops reading, lets what is in flight be stored, keeps the last checkpoints, and closes everything. */
+  stop(): Promise<void>;
+}
+
+/** Opens the clusters of a configuration. Nothing is connected before the first use. */
+export function openClusters(config: Config, log: Log): Map<string, Cluster> {
+  const open = (name: string, cluster: ClusterConfig): Cluster => {
+    const deps = { clock: systemClock, log: log.child({ cluster: name }), random: systemRandom };
+    if (cluster.type === 'rocketmq') return openRocketmq(name, cluster, deps);
+    return openPulsar(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, deps);
+  };
+  return new Map(Object.entries(config.clusters).map(([name, cluster]) => [name, open(name, cluster)]));
+}
+
+/** Builds and starts everything, in order: state, clusters, mirrors, API. The only place that knows every room. */
+export async function startApp(config: Config, version: string): Promise<App> {
+  const log = createLog(config.log.level);
+  const metrics = createMetrics();
+  const deps = { clock: systemClock, log, random: systemRandom };
+  const store = await openState(config.state, deps);
+  const clusters = openClusters(config, log);
+  const budget = new ByteBudget(config.limits.readAheadBytes);
+  const supervisor = new Supervisor({
+    ...deps,
+    region: config.region,
+    version,
+    clusters: new Map([...clusters].map(([name, cluster]) => [name, { cluster, region: config.clusters[name]?.region ?? '' }])),
+    links: config.links,
+    fileMirrors: config.links.flatMap((link) => link.mirrors.map((spec) => ({ link: link.name, spec }))),
+    store,
+    recorder: metrics.recorder,
+    budget,
+  });
+  metrics.watchLanes(() => supervisor.allLanes());
+  metrics.watchBytes(() => ({ readAheadBytes: budget.usedBytes }));
+  const app = createHttpApp({
+    control: supervisor,
+    links: config.links,
+    metrics,
+    http: config.http,
+    log,
+    clock: systemClock,
+    version,
+  });
+  const server = await serveHttp(app, config.http.host, config.http.port);
+  supervisor.start();
+  log.info('started', { region: config.region, version, url: server.url });
+  return {
+    url: server.url,
+    async stop() {
+      log.info('stopping');
+      await supervisor.close();
+      await Promise.all([...clusters.values()].map((cluster) => cluster.close()));
+      await store.close();
+      await server.close();
+      log.info('stopped');
+    },
+  };
+}
+
+/** The version of package.json, which lies one level above both src/ and dist/. */
+export function readVersion(): string {
+  const manifest = createRequire(import.meta.url)('../package.json') as { version: string };
+  return manifest.version;
+}

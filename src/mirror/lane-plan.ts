@@ -1,0 +1,42 @@
+import type { IsthmusError } from '../errors.ts';
+import type { ByteBudget } from '../lib/byte-budget.ts';
+import type { LaneId } from '../model/lane.ts';
+import type { MirrorSpec } from '../model/mirror-spec.ts';
+import type { Clock } from '../spi/clock.ts';
+import type { Log } from '../spi/log.ts';
+import type { Sink } from '../spi/sink.ts';
+import type { Source } from '../spi/source.ts';
+
+/** What a lane needs to know of its mirror; the same for all its lanes. */
+export interface MirrorContext {
+  readonly link: string;
+  readonly spec: MirrorSpec;
+  readonly sourceCluster: string;
+  readonly targetCluster: string;
+  readonly source: Source;
+  readonly sink: Sink;
+  readonly budget: ByteBudget;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+}
+
+export interface LanePlan {
+  readonly lane: LaneId;
+  readonly targetTopic: string;
+  /** One partition in identity routing, all of them in key routing. */
+  readonly partitions: readonly number[];
+}
+
+export type LanePhase =
+  | { readonly kind: 'starting' | 'recovering' | 'running' }
+  | { readonly kind: 'waiting'; readonly error: IsthmusError; readonly since: number }
+  | { readonly kind: 'stopped'; readonly error: IsthmusError; readonly since: number }
+  | { readonly kind: 'closed' };
+
+export interface GapNote {
+  readonly from: string;
+  readonly to: string;
+  readonly reason: string;
+  readonly at: number;
+}
