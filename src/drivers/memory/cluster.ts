@@ -1,0 +1,74 @@
+import { toIsthmusError } from '../../errors.ts';
+import type { TopicDescription } from '../../model/lane.ts';
+import { offsetPosition } from '../../model/position.ts';
+import type { CheckItem, Cluster, ClusterAdmin } from '../../spi/cluster.ts';
+import type { LaneExtent } from '../../spi/source.ts';
+import type { EntryBroker } from './entry-broker.ts';
+import type { MemoryNetwork } from './network.ts';
+import type { QueueBroker } from './queue-broker.ts';
+import { MemorySink } from './sink.ts';
+import { MemorySource } from './source.ts';
+
+/** A process's view of a fake cluster that is read. */
+export function openQueueCluster(name: string, broker: QueueBroker, network: MemoryNetwork): Cluster {
+  const extents = async (topic: string): Promise<ReadonlyMap<string, LaneExtent>> =>
+    await network.request('asking for extents', () => {
+      const lanes = broker.describe(topic)?.lanes ?? [];
+      return new Map(
+        lanes.map(({ lane }) => {
+          const { begin, end } = broker.extent(topic, lane);
+          return [lane, { begin: offsetPosition(begin), end: offsetPosition(end) }];
+        }),
+      );
+    });
+  const ensureTopic = async (topic: string, partitions: number): Promise<number> =>
+    await network.request('making a topic', () => {
+      broker.addQueues(topic, 'broker-a', partitions);
+      return broker.describe(topic)?.lanes.length ?? 0;
+    });
+  const admin = { ...commonAdmin(broker, network), extents, ensureTopic };
+  return {
+    name,
+    type: 'rocketmq',
+    admin,
+    source: new MemorySource(broker, network),
+    sink: undefined,
+    close: async () => undefined,
+  };
+}
+
+/** A process's view of a fake cluster that is written. */
+export function openEntryCluster(name: string, broker: EntryBroker, network: MemoryNetwork): Cluster {
+  const extents = async (topic: string): Promise<ReadonlyMap<string, LaneExtent>> =>
+    await network.request('asking for extents', () => {
+      const lanes = broker.describe(topic)?.lanes ?? [];
+      return new Map(
+        lanes.map(({ lane }, partition) => {
+          const entries = broker.entries(topic, partition);
+          return [lane, { begin: entries[0]?.position ?? offsetPosition(0), end: entries.at(-1)?.position ?? offsetPosition(0) }];
+        }),
+      );
+    });
+  const ensureTopic = async (topic: string, partitions: number): Promise<number> =>
+    await network.request('making a topic', () => broker.ensureTopic(topic, partitions));
+  const admin = { ...commonAdmin(broker, network), extents, ensureTopic };
+  return { name, type: 'pulsar', admin, source: undefined, sink: new MemorySink(broker, network), close: async () => undefined };
+}
+
+function commonAdmin(
+  broker: { readonly topics: readonly string[]; describe(topic: string): TopicDescription | undefined },
+  network: MemoryNetwork,
+): Pick<ClusterAdmin, 'check' | 'listTopics' | 'describeTopic'> {
+  return {
+    async check(): Promise<CheckItem[]> {
+      try {
+        await network.request('connecting', () => undefined);
+        return [{ what: 'connection', ok: true, detail: 'it is in memory' }];
+      } catch (error) {
+        return [{ what: 'connection', ok: false, detail: toIsthmusError(error).message }];
+      }
+    },
+    listTopics: async () => await network.request('listing topics', () => [...broker.topics]),
+    describeTopic: async (topic) => await network.request('describing a topic', () => broker.describe(topic)),
+  };
+}

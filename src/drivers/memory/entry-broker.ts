@@ -1,0 +1,192 @@
+import type { TopicDescription } from '../../model/lane.ts';
+import { comparePositions, entryPosition, type Position } from '../../model/position.ts';
+import type { Clock } from '../../spi/clock.ts';
+
+/** A record as it lies in the target. */
+export interface StoredRecord {
+  readonly body: Buffer;
+  readonly key: string | undefined;
+  /** Text of the record's own `ISTHMUS` property, where it came from elsewhere before. */
+  readonly mark: string | undefined;
+}
+
+/** What a producer sends: records under one mark. */
+export interface MemoryEntry {
+  readonly records: readonly StoredRecord[];
+  /** Text of the entry's `ISTHMUS` property, `undefined` where somebody else wrote it. */
+  readonly mark: string | undefined;
+}
+
+export interface StoredEntry extends MemoryEntry {
+  readonly position: Position;
+  readonly producer: MemoryProducer | undefined;
+}
+
+interface Sent {
+  readonly entry: MemoryEntry;
+  readonly receipt: (position: Position) => void;
+}
+
+/** Entries in a ledger; the next one then begins, as brokers roll them. */
+const LEDGER_ENTRIES = 16;
+
+/** A producer's end at the broker: what it was sent and has not stored yet. */
+export class MemoryProducer {
+  readonly name: string;
+  /** The process that it belongs to. */
+  readonly session: object;
+  readonly inbox: Sent[] = [];
+  readonly onKicked: () => void;
+  connected = true;
+
+  constructor(name: string, session: object, onKicked: () => void) {
+    this.name = name;
+    this.session = session;
+    this.onKicked = onKicked;
+  }
+}
+
+class Partition {
+  readonly entries: StoredEntry[] = [];
+  trimmed = 0;
+  readonly producers = new Map<string, MemoryProducer>();
+}
+
+/**
+ * A cluster of partitions that hold entries, as Pulsar has them: what all its clients see. A producer name belongs to one connected
+ * producer at a time; entries that were accepted are stored in order, also when their sender is gone by then.
+ */
+export class EntryBroker {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #topics = new Map<string, Partition[]>();
+
+  /** `clock` is the broker's own: it goes on when a process is killed. */
+  constructor(clock: Clock, random: () => number) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  get topics(): string[] {
+    return [...this.#topics.keys()].sort();
+  }
+
+  describe(topic: string): TopicDescription | undefined {
+    const partitions = this.#topics.get(topic);
+    if (partitions === undefined) return undefined;
+    const lanes = partitions.map((_, partition) => ({ lane: String(partition), readable: true, writable: true }));
+    return { topic, lanes, settings: {} };
+  }
+
+  ensureTopic(topic: string, partitions: number): number {
+    const there = this.#topics.get(topic) ?? [];
+    while (there.length < partitions) there.push(new Partition());
+    this.#topics.set(topic, there);
+    return there.length;
+  }
+
+  /** The entries that the partition still has. */
+  entries(topic: string, partition: number): readonly StoredEntry[] {
+    const found = this.#partition(topic, partition);
+    return found.entries.slice(found.trimmed);
+  }
+
+  /** All entries that were ever stored. */
+  history(topic: string, partition: number): readonly StoredEntry[] {
+    return this.#partition(topic, partition).entries;
+  }
+
+  /** Forgets the oldest entries, as retention does. */
+  trim(topic: string, partition: number, keep: number): void {
+    const found = this.#partition(topic, partition);
+    found.trimmed = Math.max(found.trimmed, found.entries.length - keep);
+  }
+
+  /** The producer of a name; `undefined` while another connected one has it. What a former one had accepted is stored first. */
+  attach(topic: string, partition: number, name: string, session: object, onKicked: () => void): MemoryProducer | undefined {
+    const { producers } = this.#partition(topic, partition);
+    const before = producers.get(name);
+    if (before?.connected === true) return undefined;
+    if (before !== undefined) while (before.inbox.length > 0) this.#storeHead(topic, partition, before);
+    const producer = new MemoryProducer(name, session, onKicked);
+    producers.set(name, producer);
+    return producer;
+  }
+
+  /** Stores the entry after a while; `receipt` is called then, unless the producer is disconnected before. */
+  send(topic: string, partition: number, producer: MemoryProducer, sent: Sent): void {
+    if (!producer.connected) return;
+    producer.inbox.push(sent);
+    if (producer.inbox.length === 1) this.#storeSoon(topic, partition, producer);
+  }
+
+  /** The connection of a producer is gone. Of what was on its way the first `accepted` entries will still be stored. */
+  disconnect(producer: MemoryProducer, accepted: number): void {
+    producer.connected = false;
+    producer.inbox.splice(accepted);
+  }
+
+  /** Ends the connection of whoever writes a partition; gives how many there were. */
+  kick(topic: string, partition: number): number {
+    const connected = [...this.#partition(topic, partition).producers.values()].filter((each) => each.connected);
+    for (const producer of connected) {
+      this.#breakOff(producer);
+      producer.onKicked();
+    }
+    return connected.length;
+  }
+
+  /** A process is gone: its connections end, and its names are free. What was on its way may be stored in part. */
+  endSession(session: object): void {
+    for (const partition of [...this.#topics.values()].flat()) {
+      for (const producer of partition.producers.values()) {
+        if (producer.session === session && producer.connected) this.#breakOff(producer);
+      }
+    }
+  }
+
+  #breakOff(producer: MemoryProducer): void {
+    this.disconnect(producer, Math.floor(this.#random() * (producer.inbox.length + 1)));
+  }
+
+  #storeSoon(topic: string, partition: number, producer: MemoryProducer): void {
+    this.#clock.timer(this.#random() * 4, () => {
+      if (producer.inbox.length === 0) return;
+      this.#storeHead(topic, partition, producer);
+      if (producer.inbox.length > 0) this.#storeSoon(topic, partition, producer);
+    });
+  }
+
+  #storeHead(topic: string, partition: number, producer: MemoryProducer): void {
+    const sent = producer.inbox.shift();
+    if (sent === undefined) return;
+    const position = this.#store(topic, partition, sent.entry, producer);
+    if (producer.connected) sent.receipt(position);
+  }
+
+  /** Stores an entry at once; without a producer it is somebody else's. */
+  store(topic: string, partition: number, entry: MemoryEntry): Position {
+    return this.#store(topic, partition, entry, undefined);
+  }
+
+  #store(topic: string, partition: number, entry: MemoryEntry, producer: MemoryProducer | undefined): Position {
+    const { entries } = this.#partition(topic, partition);
+    const number = entries.length;
+    const position = entryPosition(10 + 3 * Math.floor(number / LEDGER_ENTRIES), number % LEDGER_ENTRIES, 0);
+    entries.push({ ...entry, position, producer });
+    return position;
+  }
+
+  /** What another producer of this name has stored after a place. */
+  writtenByOthers(topic: string, partition: number, name: string, own: ReadonlySet<MemoryProducer>, after: Position): boolean {
+    return this.history(topic, partition).some(
+      ({ position, producer }) => producer?.name === name && !own.has(producer) && comparePositions(position, after) > 0,
+    );
+  }
+
+  #partition(topic: string, partition: number): Partition {
+    const found = this.#topics.get(topic)?.[partition];
+    if (found === undefined) throw new Error(`no partition ${partition} of ${topic}`);
+    return found;
+  }
+}

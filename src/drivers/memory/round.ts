@@ -1,0 +1,34 @@
+import { neighbourDistance, type Position } from '../../model/position.ts';
+import type { PositionRun } from '../../model/provenance.ts';
+
+/** A record between `append` and its storage. */
+export interface OpenRecord {
+  readonly position: Position;
+  readonly storeTime: number;
+  readonly body: Buffer;
+  readonly key: string | undefined;
+  /** The record's own mark, where it came from elsewhere before. */
+  readonly mark: string | undefined;
+}
+
+export interface SealedEntry {
+  readonly runs: readonly PositionRun[];
+  readonly records: readonly OpenRecord[];
+  readonly endsRound: boolean;
+}
+
+/** One entry, or one for each key: these then lie in the target in another order than in the lane. */
+export function sealRound(records: readonly OpenRecord[], perKey: boolean): SealedEntry[] {
+  const groups = perKey ? [...Map.groupBy(records, (record) => record.key).values()] : [records];
+  return groups.map((group, i) => ({ runs: runsOf(group), records: group, endsRound: i === groups.length - 1 }));
+}
+
+function runsOf(records: readonly OpenRecord[]): PositionRun[] {
+  const runs: { first: Position; count: number }[] = [];
+  for (const { position } of records) {
+    const last = runs.at(-1);
+    if (last !== undefined && neighbourDistance(last.first, position) === last.count) last.count++;
+    else runs.push({ first: position, count: 1 });
+  }
+  return runs;
+}

@@ -1,0 +1,132 @@
+import { IsthmusError } from '../../errors.ts';
+import { type LaneId, laneKey } from '../../model/lane.ts';
+import { advancePosition, comparePositions, type Position } from '../../model/position.ts';
+import type { Checkpoint, IndexEntry, MirrorKey, RegistryEntry, StateStore } from '../../spi/state-store.ts';
+import { newGeneration } from '../deps.ts';
+
+interface MirrorState {
+  readonly checkpoints: Map<string, Checkpoint>;
+  readonly tables: Map<string, string[]>;
+  readonly index: Map<string, IndexEntry[]>;
+}
+
+/** Keeps state for as long as the object lives: for simulation and tests. Everything is copied on its way in and out. */
+export class MemoryStore implements StateStore {
+  readonly #random: () => number;
+  #generation: string;
+  readonly #registry = new Map<string, RegistryEntry>();
+  readonly #mirrors = new Map<string, MirrorState>();
+  #closed = false;
+
+  constructor(random: () => number) {
+    this.#random = random;
+    this.#generation = newGeneration(random);
+  }
+
+  /** Takes everything away, as a flushed or replaced store would. */
+  empty(): void {
+    this.#registry.clear();
+    this.#mirrors.clear();
+    this.#generation = newGeneration(this.#random);
+  }
+
+  async generation(): Promise<string> {
+    this.#check();
+    return this.#generation;
+  }
+
+  async loadRegistry(): Promise<RegistryEntry[]> {
+    this.#check();
+    return [...this.#registry.values()];
+  }
+
+  async saveRegistryEntry(entry: RegistryEntry): Promise<void> {
+    this.#check();
+    this.#registry.set(nameOf(entry.key), structuredClone(entry));
+  }
+
+  async deleteRegistryEntry(key: MirrorKey): Promise<void> {
+    this.#check();
+    this.#registry.delete(nameOf(key));
+  }
+
+  async loadCheckpoints(key: MirrorKey): Promise<Checkpoint[]> {
+    return [...this.#mirror(key).checkpoints.values()].map((each) => structuredClone(each));
+  }
+
+  async saveCheckpoints(key: MirrorKey, checkpoints: readonly Checkpoint[]): Promise<void> {
+    const mirror = this.#mirror(key);
+    for (const each of checkpoints) mirror.checkpoints.set(laneKey(each.lane), structuredClone(each));
+  }
+
+  async loadLaneTable(key: MirrorKey, topic: string): Promise<string[]> {
+    return [...(this.#mirror(key).tables.get(topic) ?? [])];
+  }
+
+  async saveLaneTable(key: MirrorKey, topic: string, lanes: readonly string[]): Promise<void> {
+    this.#mirror(key).tables.set(topic, [...lanes]);
+  }
+
+  async appendIndex(
+    key: MirrorKey,
+    entries: readonly { readonly lane: LaneId; readonly entries: readonly IndexEntry[] }[],
+  ): Promise<void> {
+    const mirror = this.#mirror(key);
+    for (const { lane, entries: added } of entries) {
+      const kept = mirror.index.get(laneKey(lane)) ?? [];
+      for (const entry of added) if (!kept.some((each) => same(each, entry))) kept.push(structuredClone(entry));
+      kept.sort((a, b) => comparePositions(firstOf(a), firstOf(b)));
+      mirror.index.set(laneKey(lane), kept);
+    }
+  }
+
+  async readIndex(key: MirrorKey, lane: LaneId, from: Position, to: Position, limit: number): Promise<IndexEntry[]> {
+    const kept = this.#mirror(key).index.get(laneKey(lane)) ?? [];
+    const floor = kept.findLast((entry) => comparePositions(firstOf(entry), from) <= 0);
+    const found = kept.filter(
+      (entry) => entry === floor || (comparePositions(firstOf(entry), to) <= 0 && comparePositions(endOf(entry), from) > 0),
+    );
+    return found.slice(0, limit).map((each) => structuredClone(each));
+  }
+
+  async forgetMirror(key: MirrorKey): Promise<void> {
+    this.#check();
+    this.#mirrors.delete(nameOf(key));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #mirror(key: MirrorKey): MirrorState {
+    this.#check();
+    const name = nameOf(key);
+    let mirror = this.#mirrors.get(name);
+    if (mirror === undefined) {
+      this.#mirrors.set(name, (mirror = { checkpoints: new Map(), tables: new Map(), index: new Map() }));
+    }
+    return mirror;
+  }
+
+  #check(): void {
+    if (this.#closed) throw new IsthmusError('STATE_UNAVAILABLE', 'asking the state store: it was closed');
+  }
+}
+
+function nameOf(key: MirrorKey): string {
+  return JSON.stringify([key.link, key.mirror]);
+}
+
+function firstOf(entry: IndexEntry): Position {
+  const first = entry.runs[0]?.first;
+  if (first === undefined) throw new IsthmusError('STATE_DAMAGED', 'reading the position index: an entry without runs');
+  return first;
+}
+
+function endOf(entry: IndexEntry): Position {
+  return entry.runs.map((run) => advancePosition(run.first, run.count)).reduce((a, b) => (comparePositions(a, b) > 0 ? a : b));
+}
+
+function same(a: IndexEntry, b: IndexEntry): boolean {
+  return comparePositions(firstOf(a), firstOf(b)) === 0 && JSON.stringify(a) === JSON.stringify(b);
+}
