@@ -1,0 +1,162 @@
+import type { Command } from 'commander';
+import { loadConfig } from '../../config/load.ts';
+import type { Config } from '../../config/types.ts';
+import type { MirrorSpec } from '../../model/mirror-spec.ts';
+import { renameTopic, takesTopic } from '../../model/topic-name.ts';
+import type { CheckItem, Cluster } from '../../spi/cluster.ts';
+import { EXIT, printable } from '../io.ts';
+import { type CliContext, fileOptions, toJson } from '../options.ts';
+
+/** More topics per cluster are not tried one by one. */
+const MAX_TOPICS = 50;
+/** A cluster that takes longer does not answer. */
+const DEADLINE_MILLIS = 60_000;
+
+interface MirrorCheck {
+  readonly mirror: string;
+  /** Source topics that match now, with the names they get; undefined when the source could not be asked. */
+  readonly topics:
+    | readonly { readonly source: string; readonly target: string; readonly refused: string | undefined }[]
+    | undefined;
+}
+
+interface ClusterCheck {
+  readonly cluster: string;
+  readonly items: readonly CheckItem[];
+}
+
+type Clusters = ReadonlyMap<string, Cluster>;
+
+async function withDeadline<T>(work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${DEADLINE_MILLIS / 1000} s`)), DEADLINE_MILLIS);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Topic names of all source clusters; one that cannot be asked is left out, and its own check says why. */
+async function listTopics(config: Config, clusters: Clusters): Promise<ReadonlyMap<string, readonly string[]>> {
+  const sources = [...new Set(config.links.map((link) => link.from))];
+  const lists = await Promise.all(
+    sources.map(async (name) => {
+      const listing = clusters.get(name)?.admin.listTopics() ?? Promise.resolve([]);
+      return [name, await withDeadline(listing).catch(() => undefined)] as const;
+    }),
+  );
+  return new Map(lists.flatMap(([name, topics]) => (topics === undefined ? [] : [[name, topics] as const])));
+}
+
+function checkMirror(
+  link: string,
+  spec: MirrorSpec,
+  known: readonly string[] | undefined,
+  target: Cluster | undefined,
+): MirrorCheck {
+  const topics = known
+    ?.filter((topic) => takesTopic(spec, topic))
+    .map((source) => {
+      const renamed = renameTopic(spec.rename, source);
+      return { source, target: renamed, refused: target?.sink?.refusesTopicName(renamed) };
+    });
+  return { mirror: `${link}/${spec.name}`, topics };
+}
+
+function topicsOf(config: Config, mirrors: readonly MirrorCheck[], cluster: string): string[] {
+  const names = config.links.flatMap((link) =>
+    mirrors
+      .filter(({ mirror }) => mirror.startsWith(`${link.name}/`))
+      .flatMap(({ topics = [] }) =>
+        topics.flatMap(({ source, target }) => [
+          ...(link.from === cluster ? [source] : []),
+          ...(link.to === cluster ? [target] : []),
+        ]),
+      ),
+  );
+  return [...new Set(names)];
+}
+
+async function checkCluster(name: string, cluster: Cluster, topics: readonly string[]): Promise<ClusterCheck> {
+  try {
+    return { cluster: name, items: await withDeadline(cluster.admin.check(topics.slice(0, MAX_TOPICS))) };
+  } catch (error) {
+    return {
+      cluster: name,
+      items: [{ what: 'check', ok: false, detail: error instanceof Error ? error.message : String(error) }],
+    };
+  }
+}
+
+function problemsOf(mirrors: readonly MirrorCheck[], clusters: readonly ClusterCheck[]): number {
+  const refused = mirrors.flatMap(({ topics }) => topics ?? []).filter((topic) => topic.refused !== undefined).length;
+  const unknown = mirrors.filter(({ topics }) => topics === undefined).length;
+  return refused + unknown + clusters.flatMap(({ items }) => items).filter((item) => !item.ok).length;
+}
+
+function show(config: Config, mirrors: readonly MirrorCheck[], clusters: readonly ClusterCheck[]): string[] {
+  const lines = clusters.flatMap(({ cluster, items }) => {
+    const { type, region } = config.clusters[cluster] ?? { type: '?', region: '?' };
+    return [
+      `cluster ${cluster} (${type}, ${region})`,
+      ...items.map(({ what, ok, detail }) => `  ${ok ? 'ok  ' : 'FAIL'}  ${printable(`${what}: ${detail}`)}`),
+    ];
+  });
+  for (const { mirror, topics } of mirrors) {
+    if (topics === undefined) {
+      lines.push(`mirror ${mirror}`, '  FAIL  its source does not list its topics');
+      continue;
+    }
+    lines.push(
+      `mirror ${mirror}: ${topics.length === 0 ? 'no topic matches now; it waits for one' : `${topics.length} topics match now`}`,
+    );
+    for (const { source, target, refused } of topics)
+      lines.push(
+        `  ${refused === undefined ? 'ok  ' : 'FAIL'}  ${printable(`${source} -> ${target}${refused === undefined ? '' : `: ${refused}`}`)}`,
+      );
+  }
+  return lines;
+}
+
+/** Tries everything that the mirrors of a configuration need. */
+async function check(config: Config, clusters: Clusters): Promise<{ mirrors: MirrorCheck[]; clusters: ClusterCheck[] }> {
+  const topics = await listTopics(config, clusters);
+  const mirrors = config.links.flatMap((link) =>
+    link.mirrors.map((spec) => checkMirror(link.name, spec, topics.get(link.from), clusters.get(link.to))),
+  );
+  const checks = await Promise.all(
+    [...clusters].map(([name, cluster]) => checkCluster(name, cluster, topicsOf(config, mirrors, name))),
+  );
+  return { mirrors, clusters: checks };
+}
+
+export function addCheck(program: Command, { io, wiring, endWith }: CliContext): void {
+  const command = program
+    .command('check')
+    .summary('validate the configuration, then try everything it needs')
+    .description(
+      'Validates the file, connects to every cluster, and says per cluster, topic and permission what works, and which topics each mirror takes now. Changes nothing. Exit code 1 when something does not work.',
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  isthmus check -c config/local.yaml\n  isthmus check -c config/local.yaml --json | jq .ok',
+    );
+  fileOptions(command).action(async (options: { config: string; json?: boolean }) => {
+    const config = loadConfig(options.config, io.environment);
+    const opened = wiring.openClusters(config);
+    try {
+      const result = await check(config, opened.clusters);
+      const problems = problemsOf(result.mirrors, result.clusters);
+      if (problems > 0) endWith(EXIT.failed);
+      const verdict = problems === 0 ? 'everything works' : `${problems} ${problems === 1 ? 'thing does' : 'things do'} not work`;
+      io.out(
+        options.json === true
+          ? toJson({ ok: problems === 0, ...result })
+          : [`${options.config}: valid`, ...show(config, result.mirrors, result.clusters), verdict].join('\n'),
+      );
+    } finally {
+      await opened.close();
+    }
+  });
+}
