@@ -193,6 +193,15 @@ describe.each(storeKinds)('state store: $name', (kind) => {
       expect(await read(0, LARGEST, 1_000)).toEqual(entries);
     });
 
+    it('gives as many entries as asked for where each fills a segment and was written several times', async () => {
+      const entries = Array.from({ length: 10 }, (_, i): IndexEntry => {
+        const runs = Array.from({ length: 400 }, (__, k) => ({ first: offsetPosition(1 + i * 1_000 + k * 2), count: 1 }));
+        return { runs, partition: 0, target: entryPosition(1, i, 0) };
+      });
+      for (let round = 0; round < 3; round++) await store.appendIndex(KEY, [{ lane: LANE, entries }]);
+      expect(await read(0, LARGEST, 5)).toEqual(entries.slice(0, 5));
+    });
+
     it('keeps the largest numbers and all forms of positions exact', async () => {
       const entries: IndexEntry[] = [
         { runs: [{ first: offsetPosition(0), count: 1 }], partition: 0, target: entryPosition(0, 0) },

@@ -9,6 +9,8 @@ const CALL_MILLIS = 3_000;
 /** Without any byte from Redis for this long while calls wait, the connection counts as dead and is replaced. */
 const SILENCE_MILLIS = 2_500;
 const CONNECT_MILLIS = 3_000;
+/** Redis gets this long to say goodbye; a frozen one would hold up our own end. */
+const GOODBYE_MILLIS = 200;
 /** Opening waits this long for the first connection; after that the store opens unavailable. */
 const FIRST_CONNECTION_MILLIS = 3_000;
 const RETRY_MIN_MILLIS = 100;
@@ -51,6 +53,7 @@ function optionsOf(address: RedisAddress, deps: StateDeps): Omit<RedisOptions, '
     commandTimeout: CALL_MILLIS,
     socketTimeout: SILENCE_MILLIS,
     connectTimeout: CONNECT_MILLIS,
+    disconnectTimeout: GOODBYE_MILLIS,
     retryStrategy: (times) => {
       const step = Math.min(RETRY_MAX_MILLIS, RETRY_MIN_MILLIS * 2 ** Math.min(times - 1, 10));
       return step * (0.5 + deps.random() / 2);
@@ -104,7 +107,7 @@ class Link implements RedisConnection {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    // Not QUIT: everything has been answered or will be of no use, and a frozen Redis must not hold up the end.
+    // Not QUIT: what has no answer by now is of no use any more.
     this.#redis.disconnect();
   }
 
