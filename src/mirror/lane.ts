@@ -311,8 +311,12 @@ export class Lane {
     this.#troubles.clear();
     this.#watermark = new Watermark(recovery.from);
     this.#places = new TargetPlaces(recovery.targets);
-    this.#pendingIndex.push(...recovery.found);
-    for (const entry of recovery.found) this.#newest.set(entry.partition, entry.target);
+    for (const entry of recovery.found) {
+      // Without this the place would pass a found batch whose records lie beyond the watermark, and the next look would miss them.
+      this.#places.stored(entry);
+      this.#newest.set(entry.partition, entry.target);
+      if (entry.runs.length > 0) this.#noteIndex(entry);
+    }
   }
 
   #onStored(stored: Stored, attempt: AbortController): void {
@@ -324,12 +328,16 @@ export class Lane {
     }
     this.#places?.stored(stored);
     this.#newest.set(stored.partition, stored.target);
-    if (this.#pendingIndex.length >= MAX_PENDING_INDEX) this.#pendingIndex.shift();
-    this.#pendingIndex.push({ runs: stored.runs, partition: stored.partition, target: stored.target });
+    this.#noteIndex({ runs: stored.runs, partition: stored.partition, target: stored.target });
     this.recordsStored += stored.count;
     this.#dirty = true;
     this.#recorder.stored(stored.count, stored.bytes, Math.max(0, this.#context.clock.now() - stored.sourceStoreTime) / 1000);
     this.#pump?.onRoom();
+  }
+
+  #noteIndex(entry: IndexEntry): void {
+    if (this.#pendingIndex.length >= MAX_PENDING_INDEX) this.#pendingIndex.shift();
+    this.#pendingIndex.push(entry);
   }
 
   /** The reader and each writer report on their own; the lane waits while one of them does. */

@@ -1,5 +1,6 @@
 import type { LaneId } from '../model/lane.ts';
-import { advancePosition, BEFORE_ALL, comparePositions, type Position } from '../model/position.ts';
+import { advancePosition, BEFORE_ALL, comparePositions, neighbourDistance, type Position } from '../model/position.ts';
+import type { PositionRun } from '../model/provenance.ts';
 import type { FoundMark, Sink } from '../spi/sink.ts';
 import type { Source, StartAt } from '../spi/source.ts';
 import type { Checkpoint, IndexEntry } from '../spi/state-store.ts';
@@ -173,5 +174,17 @@ export function disbelieveBeyond(recovery: Recovery, end: Position): boolean {
   const storedEnd = recovery.stored.end;
   if (storedEnd === undefined || comparePositions(storedEnd, end) <= 0) return false;
   recovery.stored.forgetFrom(end);
+  // What is left of a batch's runs; one without any is still known to lie there, so that the next look begins behind it.
+  for (const [i, entry] of recovery.found.entries()) recovery.found[i] = { ...entry, runs: runsBefore(entry.runs, end) };
   return true;
+}
+
+function runsBefore(runs: readonly PositionRun[], end: Position): PositionRun[] {
+  return runs.flatMap((run) => {
+    const count = Math.min(
+      run.count,
+      neighbourDistance(run.first, end) ?? (comparePositions(run.first, end) < 0 ? run.count : 0),
+    );
+    return count > 0 ? [{ ...run, count }] : [];
+  });
 }

@@ -1,5 +1,5 @@
-import { advancePosition, comparePositions, type Position } from '../model/position.ts';
-import type { Stored } from '../spi/sink.ts';
+import { advancePosition, BEFORE_ALL, comparePositions, type Position } from '../model/position.ts';
+import type { IndexEntry } from '../spi/state-store.ts';
 
 /**
  * Per target partition, the place behind which everything lies that is not safe yet: where a look at the target has to begin.
@@ -15,12 +15,12 @@ export class TargetPlaces {
     this.#places = new Map(places);
   }
 
-  stored(stored: Stored): void {
+  /** Notes what lies in the target, in its order there: batches as they are stored, and before them those that a look has found. */
+  stored(stored: IndexEntry): void {
     const last = stored.runs.at(-1);
-    if (last === undefined) return;
     let list = this.#ahead.get(stored.partition);
     if (list === undefined) this.#ahead.set(stored.partition, (list = []));
-    list.push({ end: advancePosition(last.first, last.count), target: stored.target });
+    list.push({ end: last === undefined ? BEFORE_ALL : advancePosition(last.first, last.count), target: stored.target });
   }
 
   /** The places as of a watermark. */

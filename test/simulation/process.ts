@@ -1,0 +1,147 @@
+import { Supervisor } from '../../src/control/supervisor.ts';
+import { openEntryCluster, openQueueCluster } from '../../src/drivers/memory/cluster.ts';
+import type { EntryBroker } from '../../src/drivers/memory/entry-broker.ts';
+import { type Faults, MemoryNetwork } from '../../src/drivers/memory/network.ts';
+import type { QueueBroker } from '../../src/drivers/memory/queue-broker.ts';
+import { IsthmusError } from '../../src/errors.ts';
+import { ByteBudget } from '../../src/lib/byte-budget.ts';
+import type { MirrorSpec } from '../../src/model/mirror-spec.ts';
+import type { Clock } from '../../src/spi/clock.ts';
+import type { Log, LogFields } from '../../src/spi/log.ts';
+import type { LaneRecorder, Recorder } from '../../src/spi/recorder.ts';
+import type { Checkpoint, StateStore } from '../../src/spi/state-store.ts';
+import type { SeededRandom } from './random.ts';
+import type { ProcessClock, VirtualTime } from './virtual-time.ts';
+
+export const LINK = { name: 'l', from: 'east', to: 'west' };
+
+export interface LogLine {
+  readonly level: string;
+  readonly event: string;
+  readonly fields: LogFields;
+}
+
+/** What the processes of a simulation have in common. */
+export interface Surroundings {
+  readonly time: VirtualTime;
+  readonly source: QueueBroker;
+  readonly target: EntryBroker;
+  readonly store: StateStore;
+  readonly storeIsAway: () => boolean;
+  readonly faults: () => Faults;
+  readonly spec: MirrorSpec;
+  readonly budgetBytes: number;
+  readonly onLog: (line: LogLine) => void;
+  readonly onCheckpoint: (checkpoint: Checkpoint) => void;
+}
+
+/** One process: what `isthmus run` would start, over fake clusters. */
+export class SimulatedProcess {
+  readonly supervisor: Supervisor;
+  readonly budget: ByteBudget;
+  readonly #clock: ProcessClock;
+  readonly #target: MemoryNetwork;
+  readonly #surroundings: Surroundings;
+  alive = true;
+
+  constructor(surroundings: Surroundings, random: SeededRandom) {
+    const { time, source, target, faults } = surroundings;
+    this.#surroundings = surroundings;
+    this.#clock = time.clock();
+    this.#target = new MemoryNetwork(this.#clock, random.fork().next, faults);
+    this.budget = new ByteBudget(surroundings.budgetBytes);
+    const east = openQueueCluster('east', source, new MemoryNetwork(this.#clock, random.fork().next, faults));
+    const west = openEntryCluster('west', target, this.#target);
+    const log = (line: LogLine): void => {
+      if (this.alive) surroundings.onLog(line);
+    };
+    this.supervisor = new Supervisor({
+      region: 'west',
+      version: '0.0.0',
+      clusters: new Map([
+        ['east', { cluster: east, region: 'east' }],
+        ['west', { cluster: west, region: 'west' }],
+      ]),
+      links: [LINK],
+      fileMirrors: [{ link: LINK.name, spec: surroundings.spec }],
+      store: remoteStore(surroundings, this.#clock, random.fork().next),
+      clock: this.#clock,
+      log: makeLog(log),
+      recorder: SILENT_RECORDER,
+      random: random.fork().next,
+      budget: this.budget,
+    });
+    this.supervisor.start();
+  }
+
+  /** kill -9: nothing that it would have done happens any more. Its connections end when `endSession` is called. */
+  kill(): void {
+    this.alive = false;
+    this.#clock.kill();
+  }
+
+  /** The broker notices that the process is gone. */
+  endSession(): void {
+    this.#surroundings.target.endSession(this.#target);
+  }
+}
+
+export function makeLog(write: (line: LogLine) => void, common: LogFields = {}): Log {
+  const at =
+    (level: string) =>
+    (event: string, fields?: LogFields): void =>
+      write({ level, event, fields: { ...common, ...fields } });
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => makeLog(write, { ...common, ...fields }),
+  };
+}
+
+const nothing = (): void => undefined;
+const SILENT_LANE: LaneRecorder = {
+  read: nothing,
+  stored: nothing,
+  dropped: nothing,
+  deadLetter: nothing,
+  gap: nothing,
+  recovered: nothing,
+  restart: nothing,
+  close: nothing,
+};
+export const SILENT_RECORDER: Recorder = { lane: () => SILENT_LANE, stateStore: nothing };
+
+/** The store as a process sees it: answers take time, and for a while there are none. */
+function remoteStore(surroundings: Surroundings, clock: Clock, random: () => number): StateStore {
+  const { store, storeIsAway, onCheckpoint } = surroundings;
+  const call = async <T>(effect: () => Promise<T>): Promise<T> => {
+    await clock.sleep(random() * 3);
+    if (storeIsAway()) {
+      await clock.sleep(random() * 500);
+      throw new IsthmusError('STATE_UNAVAILABLE', 'asking the state store: no answer');
+    }
+    const result = await effect();
+    await clock.sleep(random() * 3);
+    return result;
+  };
+  return {
+    generation: () => call(() => store.generation()),
+    loadRegistry: () => call(() => store.loadRegistry()),
+    saveRegistryEntry: (entry) => call(() => store.saveRegistryEntry(entry)),
+    deleteRegistryEntry: (key) => call(() => store.deleteRegistryEntry(key)),
+    loadCheckpoints: (key) => call(() => store.loadCheckpoints(key)),
+    saveCheckpoints: (key, checkpoints) =>
+      call(() => {
+        for (const checkpoint of checkpoints) onCheckpoint(checkpoint);
+        return store.saveCheckpoints(key, checkpoints);
+      }),
+    loadLaneTable: (key, topic) => call(() => store.loadLaneTable(key, topic)),
+    saveLaneTable: (key, topic, lanes) => call(() => store.saveLaneTable(key, topic, lanes)),
+    appendIndex: (key, entries) => call(() => store.appendIndex(key, entries)),
+    readIndex: (key, lane, from, to, limit) => call(() => store.readIndex(key, lane, from, to, limit)),
+    forgetMirror: (key) => call(() => store.forgetMirror(key)),
+    close: async () => undefined,
+  };
+}
