@@ -40,6 +40,10 @@ export async function startApp(config: Config, version: string): Promise<App> {
   const store = await openState(config.state, deps);
   const clusters = openClusters(config, log);
   const budget = new ByteBudget(config.limits.readAheadBytes);
+  const closeAll = async (): Promise<void> => {
+    await Promise.all([...clusters.values()].map((cluster) => cluster.close()));
+    await store.close();
+  };
   const supervisor = new Supervisor({
     ...deps,
     region: config.region,
@@ -52,17 +56,12 @@ export async function startApp(config: Config, version: string): Promise<App> {
     budget,
   });
   metrics.watchLanes(() => supervisor.allLanes());
-  metrics.watchBytes(() => ({ readAheadBytes: budget.usedBytes }));
-  const app = createHttpApp({
-    control: supervisor,
-    links: config.links,
-    metrics,
-    http: config.http,
-    log,
-    clock: systemClock,
-    version,
+  const app = createHttpApp({ control: supervisor, links: config.links, metrics, http: config.http, log, clock: systemClock, version });
+  const server = await serveHttp(app, config.http.host, config.http.port).catch(async (error: unknown) => {
+    // What is open keeps the process alive: a taken port would look like a process that runs and does nothing.
+    await closeAll();
+    throw error;
   });
-  const server = await serveHttp(app, config.http.host, config.http.port);
   supervisor.start();
   log.info('started', { region: config.region, version, url: server.url });
   return {
@@ -70,8 +69,7 @@ export async function startApp(config: Config, version: string): Promise<App> {
     async stop() {
       log.info('stopping');
       await supervisor.close();
-      await Promise.all([...clusters.values()].map((cluster) => cluster.close()));
-      await store.close();
+      await closeAll();
       await server.close();
       log.info('stopped');
     },
