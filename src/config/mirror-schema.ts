@@ -52,7 +52,7 @@ const tag = z
 
 const mirror = z.strictObject({
   topics: globs.min(1).meta({
-    description: 'Which topics of the source: names, or globs with * (any run of characters) and ? (one character).',
+    description: 'Which topics of the source: names, or globs with * (a run of characters) and ? (one character).',
     examples: [['orders-*']],
   }),
   exclude: globs
@@ -100,7 +100,7 @@ const mirror = z.strictObject({
         .array(tag)
         .max(MAX_VALUES)
         .prefault([])
-        .meta({ description: 'Only records with one of these tags; empty: any or none.', examples: [['paid']] }),
+        .meta({ description: 'Only records with one of these tags; when empty, all pass, tagged or not.', examples: [['paid']] }),
       properties: z
         .record(z.string().min(1), values.min(1))
         .prefault({})
@@ -124,7 +124,7 @@ const mirror = z.strictObject({
     }),
   batching: z.enum(['auto', 'mixed', 'per-key']).prefault('auto').meta({
     description:
-      'mixed: any keys in a batch, the fastest; per-key: one key per batch, which Key_Shared consumers need; auto: per-key while the target has a Key_Shared subscription.',
+      'mixed: several keys in a batch, the fastest; per-key: one key per batch, which Key_Shared consumers need; auto: per-key while the target has a Key_Shared subscription.',
   }),
   compression: z
     .enum(['none', 'lz4', 'zlib', 'zstd', 'snappy'])

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Config } from '../../../src/config/types.ts';
 import { CONFIG, cli, fakeCluster, writeConfig } from './kit.ts';
@@ -21,6 +22,28 @@ describe('isthmus', () => {
     expect(code).toBe(args.length === 0 ? 2 : 0);
     expect(out + err).toMatch(/Usage: isthmus/);
     expect(out + err).toMatch(/\n {2}isthmus \w+/);
+  });
+
+  it('docs/CLI.md has every verb and option', async () => {
+    const docs = readFileSync('docs/CLI.md', 'utf8');
+    for (const args of [
+      [],
+      ['run'],
+      ['check'],
+      ['lanes'],
+      ['mirrors'],
+      ['mirrors', 'add'],
+      ['mirrors', 'pause'],
+      ['mirrors', 'delete'],
+    ]) {
+      const { out } = await cli([...args, '--help']);
+      const options = [...out.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option ?? '');
+      const verbs = [...out.matchAll(/^ {2}([a-z]+) [[<]/gm)].map(([, verb]) => [...args, verb].join(' '));
+      expect(options.length).toBeGreaterThan(1);
+      expect(
+        [...options, ...verbs].filter((word) => !docs.includes(word) && !['--version', 'help', 'mirrors help'].includes(word)),
+      ).toEqual([]);
+    }
   });
 
   it('--version tells the version', async () => {

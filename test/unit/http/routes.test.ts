@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { IsthmusError } from '../../../src/errors.ts';
 import { checkView, clusterView, laneView, mirrorView, processView, topicView } from '../../../src/http/views.ts';
@@ -237,6 +238,13 @@ describe('/openapi.json', () => {
         expect(Object.keys(operation.responses), `${method} ${path}`).toContain(String(answer.status));
       }
     }
+  });
+
+  it('has each of its paths in docs/API.md', async () => {
+    const docs = readFileSync('docs/API.md', 'utf8');
+    const { body } = await api.ask('GET', '/openapi.json');
+    const missing = Object.keys(body['paths'] as object).filter((path) => !docs.includes(path));
+    expect(missing).toEqual([]);
   });
 
   it('refers only to schemas that it holds', async () => {
