@@ -149,7 +149,8 @@ export class MessageDecoder {
     const offset = int64(view, at + QUEUE_OFFSET_AT);
     const sysFlag = view.getInt32(at + 36);
     if ((sysFlag & FLAG_INNER_BATCH) !== FLAG_INNER_BATCH) {
-      if (offset < this.#from || offset >= this.#to) return true;
+      // What lies before the range may only come first: the broker begins with the message that holds the asked offset.
+      if (offset >= this.#to || (offset < this.#from && batch.count === 0)) return true;
       if (!this.#admits(offset, batch)) return false;
     }
     this.#commitLogOffset = int64(view, at + COMMIT_LOG_OFFSET_AT);
@@ -247,13 +248,12 @@ export class MessageDecoder {
     if ((sysFlag & FLAG_COMPRESSED) !== 0) [at, limit] = this.#appendInflated(offset, start, end);
     const view = this.#view;
     for (let record = offset; at < limit; record++) {
-      const size = at + SMALLEST_INNER <= limit ? view.getInt32(at) : 0;
-      const recordEnd = at + size;
-      const bodyEnd = at + 20 <= limit ? at + 20 + view.getInt32(at + 16) : -1;
+      const recordEnd = at + (at + SMALLEST_INNER <= limit ? view.getInt32(at) : 0);
+      const fits = recordEnd >= at + SMALLEST_INNER && recordEnd <= limit;
+      const bodyEnd = at + 20 + (fits ? view.getInt32(at + 16) : -1);
       const propertiesEnd =
         bodyEnd >= at + 20 && bodyEnd + 2 <= recordEnd ? bodyEnd + 2 + view.getUint16(bodyEnd) : recordEnd + 1;
-      if (size < SMALLEST_INNER || recordEnd > limit || propertiesEnd > recordEnd)
-        throw violation(`record ${record} of the batch at offset ${offset} is cut off`);
+      if (!fits || propertiesEnd > recordEnd) throw violation(`record ${record} of the batch at offset ${offset} is cut off`);
       if (record >= this.#from && record < this.#to && record >= this.#next) {
         if (!this.#admits(record, batch)) return false;
         const i = batch.count;

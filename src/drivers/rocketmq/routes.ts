@@ -5,15 +5,15 @@ import { accepted } from './refusal.ts';
 import { type BrokerRoute, getRoute, readRoute, type TopicRoute } from './wire/get-route.ts';
 
 const REFRESH_MILLIS = 30_000;
-/** A failing topic is asked for at most this often, however many lanes it has. */
-const RETRY_MILLIS = 200;
 const FORGET_MILLIS = 600_000;
 
+/** Times are monotonic milliseconds. */
 interface Entry {
   route: TopicRoute | undefined;
   fetchedAt: number;
+  triedAt: number;
+  staleAt: number;
   usedAt: number;
-  stale: boolean;
   fetching: Promise<TopicRoute> | undefined;
 }
 
@@ -36,26 +36,24 @@ export class Routes {
   /** The route, from memory when it is fresh enough. */
   async get(topic: string): Promise<TopicRoute> {
     const entry = this.#use(topic);
-    const age = this.#clock.monotonic() - entry.fetchedAt;
-    if (entry.route !== undefined && age < (entry.stale ? RETRY_MILLIS : REFRESH_MILLIS)) return entry.route;
-    return this.#refresh(topic, entry);
+    const fresh = entry.fetchedAt > entry.staleAt && this.#clock.monotonic() - entry.fetchedAt < REFRESH_MILLIS;
+    return entry.route !== undefined && fresh ? entry.route : this.#refresh(topic, entry);
   }
 
   /** The route in memory, at once; an old one is refreshed in the background for the next call. */
   peek(topic: string): TopicRoute | undefined {
     const entry = this.#use(topic);
-    const refreshAfter = entry.stale ? RETRY_MILLIS : REFRESH_MILLIS;
-    if (entry.fetching === undefined && this.#clock.monotonic() - entry.fetchedAt > refreshAfter) {
+    if (this.#clock.monotonic() - entry.triedAt > REFRESH_MILLIS) {
       // A failure leaves the old route in place; the lane that needs a better one asks by `get` and sees the error.
       this.#refresh(topic, entry).catch(() => undefined);
     }
     return entry.route;
   }
 
-  /** Somebody found the route wrong: the next `get` asks again. */
+  /** Somebody found the route wrong: the next `get` asks again. Lanes that find it wrong together cause one question. */
   markStale(topic: string): void {
     const entry = this.#entries.get(topic);
-    if (entry !== undefined) entry.stale = true;
+    if (entry !== undefined) entry.staleAt = this.#clock.monotonic();
   }
 
   #use(topic: string): Entry {
@@ -63,7 +61,8 @@ export class Routes {
     let entry = this.#entries.get(topic);
     if (entry === undefined) {
       this.#forget(now);
-      entry = { route: undefined, fetchedAt: Number.NEGATIVE_INFINITY, usedAt: now, stale: false, fetching: undefined };
+      const never = Number.NEGATIVE_INFINITY;
+      entry = { route: undefined, fetchedAt: never, triedAt: never, staleAt: never, usedAt: now, fetching: undefined };
       this.#entries.set(topic, entry);
     }
     entry.usedAt = now;
@@ -82,13 +81,10 @@ export class Routes {
   }
 
   async #fetchInto(topic: string, entry: Entry): Promise<TopicRoute> {
-    try {
-      entry.route = await this.fetch(topic);
-      entry.stale = false;
-      return entry.route;
-    } finally {
-      entry.fetchedAt = this.#clock.monotonic();
-    }
+    entry.triedAt = this.#clock.monotonic();
+    entry.route = await this.fetch(topic);
+    entry.fetchedAt = this.#clock.monotonic();
+    return entry.route;
   }
 }
 

@@ -101,7 +101,7 @@ function writeDigits(bytes: Buffer, at: number, width: number, value: number): v
   let rest = value;
   for (let i = at + width - 1; i >= at; i--) {
     const shorter = Math.floor(rest / 10);
-    bytes[i] = 48 + rest - shorter * 10;
+    bytes[i] = 48 + (rest - shorter * 10);
     rest = shorter;
   }
 }

@@ -1,0 +1,103 @@
+import { openRocketmq } from '../../../../src/drivers/rocketmq/driver.ts';
+import { ByteBudget } from '../../../../src/lib/byte-budget.ts';
+import { systemClock } from '../../../../src/lib/clock.ts';
+import { offsetPosition } from '../../../../src/model/position.ts';
+import type { Clock } from '../../../../src/spi/clock.ts';
+import type { Cluster } from '../../../../src/spi/cluster.ts';
+import type { Log, LogFields } from '../../../../src/spi/log.ts';
+import type { Delivery, LaneReader } from '../../../../src/spi/source.ts';
+
+export const LANE = { topic: 'T1', lane: 'b1:0' };
+
+/** The machine's clock, which a test can push forward. */
+export class PushableClock implements Clock {
+  #pushed = 0;
+
+  push(millis: number): void {
+    this.#pushed += millis;
+  }
+
+  now(): number {
+    return systemClock.now() + this.#pushed;
+  }
+
+  monotonic(): number {
+    return systemClock.monotonic() + this.#pushed;
+  }
+
+  sleep(millis: number, signal?: AbortSignal): Promise<void> {
+    return systemClock.sleep(millis, signal);
+  }
+
+  timer(millis: number, run: () => void): () => void {
+    return systemClock.timer(millis, run);
+  }
+}
+
+export interface LogLine {
+  readonly event: string;
+  readonly fields: LogFields | undefined;
+}
+
+export function recordingLog(lines: LogLine[]): Log {
+  const write = (event: string, fields?: LogFields): void => void lines.push({ event, fields });
+  return { debug: write, info: write, warn: write, error: write, child: () => recordingLog(lines) };
+}
+
+export interface Opened {
+  readonly cluster: Cluster;
+  readonly clock: PushableClock;
+  readonly log: LogLine[];
+  readonly budget: ByteBudget;
+  readonly troubles: (Error | undefined)[];
+  open(from: number): Promise<LaneReader>;
+}
+
+export function openCluster(namesrv: readonly string[], budgetBytes: number = 64 * 1024 * 1024): Opened {
+  const clock = new PushableClock();
+  const log: LogLine[] = [];
+  const budget = new ByteBudget(budgetBytes);
+  const troubles: (Error | undefined)[] = [];
+  const cluster = openRocketmq(
+    'east',
+    { namesrv, auth: undefined, tls: undefined },
+    { clock, log: recordingLog(log), random: () => 0 },
+  );
+  const open = async (from: number): Promise<LaneReader> => {
+    if (cluster.source === undefined) throw new Error('the driver has no source');
+    return cluster.source.openLane(LANE, offsetPosition(from), {
+      group: 'g1',
+      budget,
+      onTrouble: (error) => troubles.push(error),
+    });
+  };
+  return { cluster, clock, log, budget, troubles, open };
+}
+
+/** Reads until the record at `last` has come; gives what was delivered, in short. Releases every batch. */
+export async function readTo(reader: LaneReader, last: number): Promise<{ offsets: number[]; gaps: string[] }> {
+  const offsets: number[] = [];
+  const gaps: string[] = [];
+  while ((offsets.at(-1) ?? -1) < last) {
+    const delivery = await reader.read();
+    if (delivery.kind === 'gap') gaps.push(describeGap(delivery));
+    else {
+      for (let i = 0; i < delivery.batch.count; i++) offsets.push(delivery.batch.positionAt(i).major);
+      delivery.batch.release();
+    }
+  }
+  return { offsets, gaps };
+}
+
+export function describeGap(delivery: Delivery): string {
+  return delivery.kind === 'gap' ? `${delivery.from.major}-${delivery.to.major} ${delivery.reason}` : delivery.kind;
+}
+
+export function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, i) => from + i);
+}
+
+/** Waits until something holds; fails by the test's own timeout. */
+export async function eventually(condition: () => boolean): Promise<void> {
+  while (!condition()) await systemClock.sleep(5);
+}

@@ -1,0 +1,196 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { RequestCode, ResponseCode } from '../../../../src/drivers/rocketmq/wire/codes.ts';
+import type { LaneReader } from '../../../../src/spi/source.ts';
+import { FakeBroker } from './fake-broker.ts';
+import { describeGap, eventually, type Opened, openCluster, range, readTo } from './kit.ts';
+
+describe('a lane reader', () => {
+  let broker: FakeBroker;
+  let opened: Opened;
+  let reader: LaneReader;
+
+  beforeEach(async () => {
+    broker = await new FakeBroker().start();
+    opened = openCluster([broker.address]);
+  });
+
+  afterEach(async () => {
+    await reader.close();
+    await opened.cluster.close();
+    await broker.close();
+    expect(opened.budget.usedBytes).toBe(0);
+  });
+
+  it('delivers every record once and in order over many overlapping pulls', async () => {
+    broker.produce(5_000);
+    reader = await opened.open(0);
+    const { offsets, gaps } = await readTo(reader, 4_999);
+    expect(offsets).toEqual(range(0, 5_000));
+    expect(gaps).toEqual([]);
+  });
+
+  it('begins at the asked position', async () => {
+    broker.produce(100);
+    reader = await opened.open(70);
+    expect((await readTo(reader, 99)).offsets).toEqual(range(70, 100));
+  });
+
+  it('delivers in order when answers come back in another order', async () => {
+    broker.produce(2_000);
+    let turn = 0;
+    broker.intercept = (command) => {
+      // Each second answer is late, so that the one after it overtakes it.
+      broker.delayMillis = command.code === RequestCode.PULL_MESSAGE && turn++ % 2 === 0 ? 4 : 0;
+      return undefined;
+    };
+    reader = await opened.open(0);
+    expect((await readTo(reader, 1_999)).offsets).toEqual(range(0, 2_000));
+  });
+
+  it('holds exactly one pull at the end of the queue, and none beyond', async () => {
+    broker.produce(100);
+    reader = await opened.open(0);
+    await readTo(reader, 99);
+    const waiting = reader.read();
+    await eventually(() => broker.pulls.some(({ held, offset }) => held && offset === 100));
+    expect(broker.pulls.filter(({ offset }) => offset >= 100)).toHaveLength(1);
+    broker.produce(1);
+    const delivery = await waiting;
+    expect(delivery.kind === 'records' && delivery.batch.positionAt(0).major).toBe(100);
+    if (delivery.kind === 'records') delivery.batch.release();
+    await eventually(() => broker.pulls.some(({ offset }) => offset === 101));
+    expect(broker.pulls.filter(({ offset }) => offset > 101)).toEqual([]);
+  });
+
+  it('holds again after the broker has nothing new, and keeps the extent fresh', async () => {
+    broker.produce(10);
+    reader = await opened.open(10);
+    const waiting = reader.read();
+    await eventually(() => broker.pulls.length === 1);
+    broker.expire(4);
+    broker.releaseHeld();
+    await eventually(() => broker.pulls.length === 2);
+    expect(reader.extent()).toMatchObject({ begin: { major: 4 }, end: { major: 10 } });
+    broker.produce(1);
+    const delivery = await waiting;
+    expect(delivery.kind).toBe('records');
+    if (delivery.kind === 'records') delivery.batch.release();
+  });
+
+  it('asks for the rest of a short answer, and soon for no more than the broker gives', async () => {
+    broker.maxPerPull = 8;
+    broker.produce(4_000);
+    reader = await opened.open(0);
+    expect((await readTo(reader, 3_999)).offsets).toEqual(range(0, 4_000));
+    const asked = broker.pulls.slice(200).map(({ maxMessages }) => maxMessages);
+    const probes = asked.filter((count) => count > 8);
+    expect(probes.length).toBeLessThan(asked.length / 8);
+  });
+
+  it('learns that a broker gives a thousand messages at a time', async () => {
+    broker.maxPerPull = 1_000;
+    broker.produce(50_000);
+    reader = await opened.open(0);
+    expect((await readTo(reader, 49_999)).offsets).toEqual(range(0, 50_000));
+    expect(broker.pulls.length).toBeLessThan(150);
+  });
+
+  it('keeps more pulls under way when the way is long', async () => {
+    broker.delayMillis = 10;
+    broker.produce(10_000);
+    reader = await opened.open(0);
+    expect((await readTo(reader, 9_999)).offsets).toHaveLength(10_000);
+    expect(broker.mostUnderWay).toBeGreaterThan(16);
+  });
+
+  it('reads nothing ahead of what the byte budget allows, and goes on when bytes are given back', async () => {
+    const tight = openCluster([broker.address], 20_000);
+    broker.produce(2_000, () => ({ body: 'x'.repeat(500) }));
+    reader = await tight.open(0);
+    const first = await reader.read();
+    expect(first.kind).toBe('records');
+    await eventually(() => tight.budget.usedBytes > 0 && broker.pulls.length >= 1);
+    // The first answer alone exceeds the budget; all else has to wait for it.
+    const seen = broker.pulls.length;
+    expect(seen).toBeLessThanOrEqual(2);
+    if (first.kind === 'records') first.batch.release();
+    const { offsets } = await readTo(reader, 1_999);
+    expect(offsets.at(-1)).toBe(1_999);
+    await reader.close();
+    expect(tight.budget.usedBytes).toBe(0);
+    await tight.cluster.close();
+  });
+
+  it('reports records that expired before they were read', async () => {
+    broker.produce(100);
+    broker.expire(40);
+    reader = await opened.open(10);
+    expect(describeGap(await reader.read())).toBe('10-40 expired');
+    expect((await readTo(reader, 99)).offsets).toEqual(range(40, 100));
+  });
+
+  it('reports records that are missing between two of one answer', async () => {
+    broker.produce(20);
+    broker.messages.splice(5, 3, ...broker.messages.slice(8, 11));
+    broker.intercept = undefined;
+    reader = await opened.open(0);
+    const first = await readTo(reader, 4);
+    expect(first.offsets).toEqual(range(0, 5));
+    expect(describeGap(await reader.read())).toBe('5-8 expired');
+  });
+
+  it('jumps forward when an operator resets its group, and says so', async () => {
+    broker.produce(100);
+    let done = false;
+    broker.intercept = ({ code }) => {
+      if (code !== RequestCode.PULL_MESSAGE || done) return undefined;
+      done = true;
+      return moved('OFFSET_RESET', 60, broker);
+    };
+    reader = await opened.open(20);
+    expect(describeGap(await reader.read())).toBe('20-60 reset');
+    expect((await readTo(reader, 99)).offsets).toEqual(range(60, 100));
+  });
+
+  it('does not go back when an operator resets its group backwards', async () => {
+    broker.produce(100);
+    let done = false;
+    broker.intercept = ({ code }) => {
+      if (code !== RequestCode.PULL_MESSAGE || done) return undefined;
+      done = true;
+      return moved('OFFSET_RESET', 5, broker);
+    };
+    reader = await opened.open(20);
+    expect(await readTo(reader, 99)).toEqual({ offsets: range(20, 100), gaps: [] });
+    expect(opened.troubles[0]?.message).toContain('reset our group to 5');
+  });
+
+  it('rejects with CLOSED after it was closed, and what was handed out stays readable', async () => {
+    broker.produce(10);
+    reader = await opened.open(0);
+    const delivery = await reader.read();
+    await reader.close();
+    await expect(reader.read()).rejects.toMatchObject({ code: 'CLOSED' });
+    expect(delivery.kind === 'records' && delivery.batch.body(3).toString()).toBe('m3');
+    if (delivery.kind === 'records') delivery.batch.release();
+  });
+
+  it('ends a waiting read with CLOSED', async () => {
+    reader = await opened.open(0);
+    const waiting = expect(reader.read()).rejects.toMatchObject({ code: 'CLOSED' });
+    await reader.close();
+    await waiting;
+  });
+});
+
+function moved(remark: string, next: number, broker: FakeBroker) {
+  return {
+    code: ResponseCode.PULL_OFFSET_MOVED,
+    remark,
+    fields: [
+      ['nextBeginOffset', String(next)],
+      ['minOffset', String(broker.minOffset)],
+      ['maxOffset', String(broker.maxOffset)],
+    ] as const,
+  };
+}
