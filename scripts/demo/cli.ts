@@ -65,7 +65,8 @@ async function perform(screen: Screen, once: boolean, offset: number): Promise<n
   const endings: Endings = [];
   const interrupt = (): void => {
     if (interruption.signal.aborted) return;
-    screen.say('\nStopping what was started; a moment.');
+    screen.say('');
+    screen.note('Stopping what was started; a moment.');
     interruption.abort();
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
@@ -95,8 +96,9 @@ async function setUp(screen: Screen, offset: number, endings: Endings, signal: A
   const before = (await provider.status(servers)).filter(({ state }) => state !== 'stopped').map(({ name }) => name);
   const ours = servers.filter((name) => !before.includes(name));
   endings.push(async () => {
-    if (ours.length > 0) screen.say(`\nStopping ${ours.join(', ')}`);
+    if (ours.length > 0) screen.note(`Stopping ${ours.join(', ')}`);
     await provider.down(ours, false);
+    screen.note('Done');
   });
   await provider.up(servers);
   signal.throwIfAborted();

@@ -9,6 +9,9 @@ import type { DemoTopic } from './plan.ts';
 export type Comparison = Verdict & {
   /** Messages whose body, key, tags or properties differ. */
   readonly changed: number;
+  /** From the source's store to the moment when the mirror sent it on, by the clock of this machine. */
+  readonly medianDelayMillis: number;
+  readonly longestDelayMillis: number;
 };
 
 /** What the producer said, by name; the rest of a message's properties is the brokers' own. */
@@ -24,7 +27,17 @@ export async function compareTopics(source: RocketmqEyes, target: PulsarEyes, to
     const what = original === undefined ? undefined : difference(original, row);
     return what === undefined ? [] : [`changed: ${what} of id ${row.properties[idProperty]}`];
   });
-  return { ...verdict, changed: changes.length, examples: [...verdict.examples, ...changes.slice(0, 3)] };
+  const delays = mirrored
+    .map((row) => row.publishTime - (originals.get(row.properties[idProperty])?.storeTimestamp ?? row.publishTime))
+    .sort((a, b) => a - b);
+  const [medianDelayMillis = 0, longestDelayMillis = 0] = [delays[Math.floor(delays.length / 2)], delays.at(-1)];
+  return {
+    ...verdict,
+    medianDelayMillis,
+    longestDelayMillis,
+    changed: changes.length,
+    examples: [...verdict.examples, ...changes.slice(0, 3)],
+  };
 }
 
 export function isFaultless(comparison: Comparison): boolean {

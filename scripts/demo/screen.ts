@@ -3,9 +3,11 @@
 export type Screen = {
   /** A line that stays. */
   readonly say: (text: string) => void;
+  /** A line that stays, with the time in front. */
+  readonly note: (text: string) => void;
   /** The heading of a step. */
   readonly step: (text: string) => void;
-  /** The live line: redrawn in a terminal, written every few seconds elsewhere. */
+  /** The live line: redrawn in a terminal; elsewhere written every few seconds, where it has changed. */
   readonly live: (text: string) => void;
   /** Ends the live line, which stays as it is. */
   readonly settle: () => void;
@@ -23,6 +25,7 @@ export function openScreen(output: Output): Screen {
   let steps = 0;
   let live = '';
   let writtenAt = Number.NEGATIVE_INFINITY;
+  let written = '';
   const seconds = (): number => (performance.now() - began) / 1000;
   const stamped = (text: string): string => `${seconds().toFixed(1).padStart(6)} s  ${text}`;
   const erase = (): void => {
@@ -38,6 +41,7 @@ export function openScreen(output: Output): Screen {
   };
   return {
     say,
+    note: (text) => say(stamped(text)),
     step: (text) => say(`\n${stamped(`${++steps}. ${text}`)}`),
     live: (text) => {
       const line = stamped(`  ${text}`);
@@ -45,8 +49,9 @@ export function openScreen(output: Output): Screen {
         erase();
         live = line;
         draw();
-      } else if (performance.now() - writtenAt >= plainMillis) {
+      } else if (performance.now() - writtenAt >= plainMillis && text !== written) {
         writtenAt = performance.now();
+        written = text;
         output.write(`${line}\n`);
       }
     },

@@ -6,6 +6,7 @@ import { compareTopics, isFaultless } from './compare.ts';
 import { count } from './format.ts';
 import { type DemoTopic, link, type Plan, paymentsMirror } from './plan.ts';
 import { type Producer, startProducer } from './producer.ts';
+import { foundInTarget } from './recovered.ts';
 import { type Replicator, replicator } from './replicator.ts';
 import type { Screen } from './screen.ts';
 import { type Outage, type TopicOutcome, verdictLines } from './verdict.ts';
@@ -31,6 +32,11 @@ type Play = Stage & { readonly api: Api; readonly process: Replicator; readonly 
 
 /** Resolves to whether nothing was lost, doubled, reordered or changed. */
 export async function play(stage: Stage): Promise<boolean> {
+  // What went wrong is kept to be looked at.
+  let keepTopics = true;
+  stage.atEnd(async () => {
+    if (!keepTopics) await deleteTopics(stage);
+  });
   await createTopics(stage);
   const running = await startReplicator(stage);
   const { plan, screen, signal, watch } = running;
@@ -45,17 +51,14 @@ export async function play(stage: Stage): Promise<boolean> {
   await orders.reached(plan.orders.count, signal);
   await payments.reached(plan.payments.count, signal);
   await watch.untilCaughtUp(signal);
-  screen.settle();
+  if (stage.once) await watch.stop();
 
   const topics = await compareAll(running);
   const faultless = topics.every(({ comparison }) => isFaultless(comparison));
-  const end = { topics, outage, longestLagSeconds: watch.longestLag(), seconds: screen.seconds() };
+  const end = { topics, outage, seconds: screen.seconds() };
   screen.say(verdictLines(end, plan, !stage.once).join('\n'));
-  if (stage.once) {
-    // What went wrong is kept to be looked at.
-    if (faultless) stage.atEnd(async () => await deleteTopics(stage));
-  } else {
-    stage.atEnd(async () => await deleteTopics(stage));
+  keepTopics = !faultless;
+  if (!stage.once) {
     for (const producer of [orders, payments]) producer.goOn(slowRate);
     await untilAborted(signal);
   }
@@ -105,7 +108,7 @@ async function addPayments({ plan, api, screen, watch }: Play, payments: Produce
 
 async function killAndRestart({ plan, process, api, screen, watch, signal }: Play): Promise<Outage> {
   const killedAt = watch.arrived(plan.orders);
-  screen.step(`SIGKILL to the replicator (process ${process.pid()}) in the middle, at ${count(killedAt)} mirrored orders`);
+  screen.step(`SIGKILL to the replicator (process ${process.pid()}) in the middle, at about ${count(killedAt)} mirrored orders`);
   await process.kill();
   await sleep(downMillis, undefined, { signal });
   process.start();
@@ -115,7 +118,11 @@ async function killAndRestart({ plan, process, api, screen, watch, signal }: Pla
   await watch.untilCaughtUp(signal);
   const catchUpSeconds = (performance.now() - startedAgain) / 1000;
   screen.say(detail(`caught up ${catchUpSeconds.toFixed(1)} s later, while orders went on arriving`));
-  return { killedAt, downSeconds: downMillis / 1000, catchUpSeconds };
+  const found = foundInTarget(plan.logFile);
+  screen.say(
+    detail(`it found ${count(found)} messages on Pulsar that its last checkpoint did not know of, and did not write them again`),
+  );
+  return { killedAt, downSeconds: downMillis / 1000, catchUpSeconds, found };
 }
 
 async function compareAll({ plan, eyes, screen }: Play): Promise<readonly TopicOutcome[]> {

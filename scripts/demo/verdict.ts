@@ -11,19 +11,20 @@ export type Outage = {
   readonly downSeconds: number;
   /** From the new start until everything produced so far was mirrored. */
   readonly catchUpSeconds: number;
+  /** Messages found on the target beyond the last checkpoint. */
+  readonly found: number;
 };
 
 export type Ending = {
   readonly topics: readonly TopicOutcome[];
   readonly outage: Outage;
-  /** As the replicator reported it. */
-  readonly longestLagSeconds: number;
   readonly seconds: number;
 };
 
 /** `goesOn`: brokers and replicator still run and can be looked at. */
 export function verdictLines(ending: Ending, plan: Plan, goesOn: boolean): readonly string[] {
   const { topics, outage } = ending;
+  const orders = topics[0]?.comparison ?? { medianDelayMillis: 0, longestDelayMillis: 0 };
   const faultless = topics.every(({ comparison }) => isFaultless(comparison));
   const examples = topics.flatMap(({ topic, comparison }) =>
     comparison.examples.map((example) => `  ${topic.source}: ${example}`),
@@ -37,8 +38,9 @@ export function verdictLines(ending: Ending, plan: Plan, goesOn: boolean): reado
     '',
     indent(figures(topics)),
     '',
-    `  killed at ${count(outage.killedAt)} orders, away for ${outage.downSeconds} s, caught up ${outage.catchUpSeconds.toFixed(1)} s after its new start`,
-    `  lag now 0 messages; the longest that was reported is ${ending.longestLagSeconds.toFixed(1)} s`,
+    `  killed at about ${count(outage.killedAt)} orders, away for ${outage.downSeconds} s, caught up ${outage.catchUpSeconds.toFixed(1)} s after its new start,`,
+    `  with ${count(outage.found)} messages found on Pulsar and not written again`,
+    `  lag now 0; an order was on its way for ${duration(orders.medianDelayMillis)} (median), at most ${duration(orders.longestDelayMillis)}: through the outage`,
     ...(examples.length > 0 ? ['', ...examples] : []),
     '',
     head,
@@ -79,6 +81,10 @@ function afterwards({ configFile, logFile }: Plan, faultless: boolean): readonly
     '  README.md, docs/GUARANTEES.md, docs/OPERATING.md',
     ...kept,
   ];
+}
+
+function duration(millis: number): string {
+  return millis < 1_000 ? `${millis} ms` : `${(millis / 1000).toFixed(1)} s`;
 }
 
 function indent(text: string): string {

@@ -18,10 +18,8 @@ export type Watch = {
   readonly mirrors: (topic: DemoTopic) => void;
   /** Messages that the replicator says are stored on Pulsar; the verdict does not rely on it. */
   readonly arrived: (topic: DemoTopic) => number;
-  /** Resolves when all that was sent to mirrored topics has arrived. Rejects when nothing moves for a minute. */
+  /** Resolves when all that was sent to mirrored topics until this call has arrived. Rejects when nothing moves for a minute. */
   readonly untilCaughtUp: (signal: AbortSignal) => Promise<void>;
-  /** The greatest lag that the replicator has reported, in seconds. */
-  readonly longestLag: () => number;
   readonly stop: () => Promise<void>;
 };
 
@@ -30,7 +28,6 @@ type Row = { topic: DemoTopic; producer: Producer; mirrored: boolean; arrived: n
 export function startWatch(screen: Screen, api: Api, replicator: Replicator): Watch {
   const rows: Row[] = [];
   let stopping = false;
-  let longestLag = 0;
   let trouble: string | undefined;
   const look = async (): Promise<void> => {
     const statuses = replicator.pid() === undefined ? [] : await answer(api.mirrors(), []);
@@ -45,7 +42,6 @@ export function startWatch(screen: Screen, api: Api, replicator: Replicator): Wa
         row.arrived,
         lanes.reduce((sum, lane) => sum + Number(lane.next ?? 0), 0),
       );
-      longestLag = Math.max(longestLag, status.lagSeconds ?? 0);
       if (status.trouble !== null) trouble ??= `${status.trouble.code}: ${status.trouble.message}`;
     }
   };
@@ -60,8 +56,6 @@ export function startWatch(screen: Screen, api: Api, replicator: Replicator): Wa
   };
   const working = work();
   working.catch(() => undefined);
-  const lacking = (): number =>
-    rows.filter((row) => row.mirrored).reduce((sum, row) => sum + Math.max(0, row.producer.sent() - row.arrived), 0);
   return {
     add: (topic, producer, mirrored) => void rows.push({ topic, producer, mirrored, arrived: 0, lagSeconds: null }),
     mirrors: (topic) => {
@@ -69,6 +63,8 @@ export function startWatch(screen: Screen, api: Api, replicator: Replicator): Wa
     },
     arrived: (topic) => rows.find((row) => row.topic === topic)?.arrived ?? 0,
     untilCaughtUp: async (signal) => {
+      const wanted = rows.filter((row) => row.mirrored).map((row) => ({ row, sent: row.producer.sent() }));
+      const lacking = (): number => wanted.reduce((sum, { row, sent }) => sum + Math.max(0, sent - row.arrived), 0);
       let before = { arrived: -1, at: performance.now() };
       while (lacking() > 0) {
         replicator.assertRunning();
@@ -82,7 +78,6 @@ export function startWatch(screen: Screen, api: Api, replicator: Replicator): Wa
         await sleep(turnMillis, undefined, { signal });
       }
     },
-    longestLag: () => longestLag,
     stop: async () => {
       stopping = true;
       await working;
