@@ -1,8 +1,10 @@
+import { accessSync, constants, existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { ClusterConfig, Config } from './config/types.ts';
 import { Supervisor } from './control/supervisor.ts';
 import { openPulsar } from './drivers/pulsar/driver.ts';
 import { openRocketmq } from './drivers/rocketmq/driver.ts';
+import { toIsthmusError } from './errors.ts';
 import { createHttpApp } from './http/app.ts';
 import { serveHttp } from './http/serve.ts';
 import { ByteBudget } from './lib/byte-budget.ts';
@@ -10,7 +12,7 @@ import { systemClock } from './lib/clock.ts';
 import { systemRandom } from './lib/random.ts';
 import { createLog } from './metrics/log.ts';
 import { createMetrics } from './metrics/prometheus.ts';
-import type { Cluster } from './spi/cluster.ts';
+import type { CheckItem, Cluster } from './spi/cluster.ts';
 import type { Log } from './spi/log.ts';
 import { openState } from './state/open.ts';
 
@@ -30,6 +32,29 @@ export function openClusters(config: Config, log: Log): Map<string, Cluster> {
     return openPulsar(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, deps);
   };
   return new Map(Object.entries(config.clusters).map(([name, cluster]) => [name, open(name, cluster)]));
+}
+
+/**
+ * Whether the state of a configuration could be used, without leaving anything in it. A state file is not opened: a running process holds its lock,
+ * and one that does not exist would be created.
+ */
+export async function checkState(config: Config, log: Log): Promise<CheckItem> {
+  const { state } = config;
+  const what = state.kind === 'file' ? `state file ${state.path}` : `state in Redis at ${new URL(state.url).host}`;
+  try {
+    if (state.kind === 'file') {
+      if (existsSync(state.path)) accessSync(state.path, constants.R_OK | constants.W_OK);
+      return { what, ok: true, detail: existsSync(state.path) ? 'can be written' : 'does not exist yet; it will be created' };
+    }
+    const store = await openState(state, { clock: systemClock, log, random: systemRandom });
+    try {
+      return { what, ok: true, detail: `answers; it keeps ${(await store.loadRegistry()).length} mirrors` };
+    } finally {
+      await store.close();
+    }
+  } catch (error) {
+    return { what, ok: false, detail: toIsthmusError(error).message };
+  }
 }
 
 /** Builds and starts everything, in order: state, clusters, mirrors, API. The only place that knows every room. */
@@ -56,7 +81,15 @@ export async function startApp(config: Config, version: string): Promise<App> {
     budget,
   });
   metrics.watchLanes(() => supervisor.allLanes());
-  const app = createHttpApp({ control: supervisor, links: config.links, metrics, http: config.http, log, clock: systemClock, version });
+  const app = createHttpApp({
+    control: supervisor,
+    links: config.links,
+    metrics,
+    http: config.http,
+    log,
+    clock: systemClock,
+    version,
+  });
   const server = await serveHttp(app, config.http.host, config.http.port).catch(async (error: unknown) => {
     // What is open keeps the process alive: a taken port would look like a process that runs and does nothing.
     await closeAll();

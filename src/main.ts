@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { openClusters, readVersion, startApp } from './app.ts';
+import { checkState, openClusters, readVersion, startApp } from './app.ts';
 import { processIo } from './cli/io.ts';
 import { runCli } from './cli/run-cli.ts';
 import type { Config } from './config/types.ts';
@@ -26,6 +26,7 @@ async function run(config: Config): Promise<number> {
 process.exitCode = await runCli(process.argv, processIo(), {
   version,
   run,
+  checkState: (config) => checkState(config, createLog('error')),
   openClusters: (config) => {
     const clusters = openClusters(config, createLog('error'));
     return {

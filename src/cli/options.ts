@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { apiUrl, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/types.ts';
-import type { Cluster } from '../spi/cluster.ts';
+import type { CheckItem, Cluster } from '../spi/cluster.ts';
 import { type ApiClient, createApiClient } from './api-client.ts';
 import { CliError, EXIT, type Io } from './io.ts';
 
@@ -10,6 +10,8 @@ export interface Wiring {
   readonly version: string;
   /** Runs until it is told to stop; resolves to the exit code. */
   run(config: Config): Promise<number>;
+  /** Whether the state store could be used; never rejects, and leaves nothing in it. */
+  checkState(config: Config): Promise<CheckItem>;
   openClusters(config: Config): { readonly clusters: ReadonlyMap<string, Cluster>; close(): Promise<void> };
 }
 

@@ -188,13 +188,15 @@ function readLinks(raw: object, clusters: ReadonlyMap<string, ClusterReading>): 
 }
 
 const DEFAULT_PREFIX = 'isthmus';
+/** Parts the prefix from the rest of a key. */
+const SEPARATOR = ':';
 
 function stateConfig(parsed: StateText, resolvePath: (path: string) => string): StateConfig {
   if ('file' in parsed) return { kind: 'file', path: resolvePath(parsed.file) };
-  const prefix = parsed.redis.searchParams.get('prefix') ?? '';
+  const prefix = parsed.redis.searchParams.get('prefix') || DEFAULT_PREFIX;
   const url = new URL(parsed.redis);
   url.search = '';
-  return { kind: 'redis', url: url.href, prefix: prefix === '' ? DEFAULT_PREFIX : prefix };
+  return { kind: 'redis', url: url.href, prefix: prefix.endsWith(SEPARATOR) ? prefix : prefix + SEPARATOR };
 }
 
 function mapping(raw: unknown, key: string): object {

@@ -23,6 +23,7 @@ export interface HttpConfig {
   readonly metrics: 'token' | 'open';
 }
 
+/** `prefix` begins every key in Redis, its separator included. */
 export type StateConfig =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'redis'; readonly url: string; readonly prefix: string };

@@ -20,6 +20,12 @@ interface MirrorCheck {
     | undefined;
 }
 
+interface CheckResult {
+  readonly state: CheckItem;
+  readonly mirrors: readonly MirrorCheck[];
+  readonly clusters: readonly ClusterCheck[];
+}
+
 interface ClusterCheck {
   readonly cluster: string;
   readonly items: readonly CheckItem[];
@@ -89,20 +95,20 @@ async function checkCluster(name: string, cluster: Cluster, topics: readonly str
   }
 }
 
-function problemsOf(mirrors: readonly MirrorCheck[], clusters: readonly ClusterCheck[]): number {
+function problemsOf({ state, mirrors, clusters }: CheckResult): number {
   const refused = mirrors.flatMap(({ topics }) => topics ?? []).filter((topic) => topic.refused !== undefined).length;
   const unknown = mirrors.filter(({ topics }) => topics === undefined).length;
-  return refused + unknown + clusters.flatMap(({ items }) => items).filter((item) => !item.ok).length;
+  return refused + unknown + [state, ...clusters.flatMap(({ items }) => items)].filter((item) => !item.ok).length;
 }
 
-function show(config: Config, mirrors: readonly MirrorCheck[], clusters: readonly ClusterCheck[]): string[] {
-  const lines = clusters.flatMap(({ cluster, items }) => {
+const showItem = ({ what, ok, detail }: CheckItem): string => `${ok ? 'ok  ' : 'FAIL'}  ${printable(`${what}: ${detail}`)}`;
+
+function show(config: Config, { state, mirrors, clusters }: CheckResult): string[] {
+  const ofClusters = clusters.flatMap(({ cluster, items }) => {
     const { type, region } = config.clusters[cluster] ?? { type: '?', region: '?' };
-    return [
-      `cluster ${cluster} (${type}, ${region})`,
-      ...items.map(({ what, ok, detail }) => `  ${ok ? 'ok  ' : 'FAIL'}  ${printable(`${what}: ${detail}`)}`),
-    ];
+    return [`cluster ${cluster} (${type}, ${region})`, ...items.map((item) => `  ${showItem(item)}`)];
   });
+  const lines = [showItem(state), ...ofClusters];
   for (const { mirror, topics } of mirrors) {
     if (topics === undefined) {
       lines.push(`mirror ${mirror}`, '  FAIL  its source does not list its topics');
@@ -120,7 +126,7 @@ function show(config: Config, mirrors: readonly MirrorCheck[], clusters: readonl
 }
 
 /** Tries everything that the mirrors of a configuration need. */
-async function check(config: Config, clusters: Clusters): Promise<{ mirrors: MirrorCheck[]; clusters: ClusterCheck[] }> {
+async function check(config: Config, clusters: Clusters, state: Promise<CheckItem>): Promise<CheckResult> {
   const topics = await listTopics(config, clusters);
   const mirrors = config.links.flatMap((link) =>
     link.mirrors.map((spec) => checkMirror(link.name, spec, topics.get(link.from), clusters.get(link.to))),
@@ -128,7 +134,7 @@ async function check(config: Config, clusters: Clusters): Promise<{ mirrors: Mir
   const checks = await Promise.all(
     [...clusters].map(([name, cluster]) => checkCluster(name, cluster, topicsOf(config, mirrors, name))),
   );
-  return { mirrors, clusters: checks };
+  return { state: await state, mirrors, clusters: checks };
 }
 
 export function addCheck(program: Command, { io, wiring, endWith }: CliContext): void {
@@ -136,7 +142,7 @@ export function addCheck(program: Command, { io, wiring, endWith }: CliContext):
     .command('check')
     .summary('validate the configuration, then try everything it needs')
     .description(
-      'Validates the file, connects to every cluster, and says per cluster, topic and permission what works, and which topics each mirror takes now. Changes nothing. Exit code 1 when something does not work.',
+      'Validates the file, connects to the state store and every cluster, and says per cluster, topic and permission what works, and which topics each mirror takes now. Writes no record and creates no topic. Exit code 1 when something does not work.',
     )
     .addHelpText(
       'after',
@@ -146,14 +152,14 @@ export function addCheck(program: Command, { io, wiring, endWith }: CliContext):
     const config = loadConfig(options.config, io.environment);
     const opened = wiring.openClusters(config);
     try {
-      const result = await check(config, opened.clusters);
-      const problems = problemsOf(result.mirrors, result.clusters);
+      const result = await check(config, opened.clusters, wiring.checkState(config));
+      const problems = problemsOf(result);
       if (problems > 0) endWith(EXIT.failed);
       const verdict = problems === 0 ? 'everything works' : `${problems} ${problems === 1 ? 'thing does' : 'things do'} not work`;
       io.out(
         options.json === true
           ? toJson({ ok: problems === 0, ...result })
-          : [`${options.config}: valid`, ...show(config, result.mirrors, result.clusters), verdict].join('\n'),
+          : [`${options.config}: valid`, ...show(config, result), verdict].join('\n'),
       );
     } finally {
       await opened.close();

@@ -136,6 +136,7 @@ describe('isthmus check', () => {
     const { code, out } = await check();
     expect(code).toBe(0);
     expect(out).toBe(`${FILE}: valid
+ok    state: works
 cluster rmq-east (rocketmq, east)
   ok    connect: works
   ok    orders-eu: works
@@ -161,6 +162,16 @@ everything works`);
     expect(out).toMatch(/1 thing does not work$/);
   });
 
+  it('ends with 1 when the state store does not answer', async () => {
+    const clusters = new Map();
+    const wiring = {
+      openClusters: () => ({ clusters, close: () => Promise.resolve() }),
+      checkState: () => Promise.resolve({ what: 'state', ok: false, detail: 'refused' }),
+    };
+    const { code, out } = await cli(['check', '-c', FILE], { wiring });
+    expect([code, out]).toEqual([1, expect.stringContaining('FAIL  state: refused')]);
+  });
+
   it('goes on with the others when a source does not answer', async () => {
     const dead = fakeCluster('rmq-east', 'rocketmq', new Error('no route'), () => Promise.reject(new Error('no route')));
     const { code, out } = await check(dead);
@@ -183,6 +194,7 @@ everything works`);
       0,
       {
         ok: true,
+        state: { what: 'state', ok: true, detail: 'works' },
         mirrors: [
           {
             mirror: 'east-west/orders',

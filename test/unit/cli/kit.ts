@@ -14,6 +14,7 @@ export interface Outcome {
 const nothing: Wiring = {
   version: '1.2.3',
   run: () => Promise.resolve(0),
+  checkState: () => Promise.resolve({ what: 'state', ok: true, detail: 'works' }),
   openClusters: () => ({ clusters: new Map(), close: () => Promise.resolve() }),
 };
 

@@ -59,8 +59,16 @@ describe('a good configuration', () => {
       limits: { readAhead: '1.5GiB' },
     });
     const config = parseConfig(json, 'c.json', {});
-    expect(config.state).toEqual({ kind: 'redis', url: 'redis://:pw@h:6379/3', prefix: 'p' });
+    expect(config.state).toEqual({ kind: 'redis', url: 'redis://:pw@h:6379/3', prefix: 'p:' });
     expect(config.limits.readAheadBytes).toBe(1.5 * 2 ** 30);
+  });
+
+  it.each([
+    ['redis://h', 'redis://h', 'isthmus:'],
+    ['rediss://u:p@h:1/2?prefix=', 'rediss://u:p@h:1/2', 'isthmus:'],
+    ['redis://h/0?prefix=a:', 'redis://h/0', 'a:'],
+  ])('with the state %s begins its keys with a prefix', (state, url, prefix) => {
+    expect(parseConfig(`state: "${state}"\n${GOOD}`, 'c', {}).state).toEqual({ kind: 'redis', url, prefix });
   });
 
   it.each(['east', 'west', 'local'])('config/%s.yaml is one', (name) => {
