@@ -10,6 +10,7 @@ import {
   numberField,
 } from '../../../../src/drivers/rocketmq/wire/command.ts';
 import { getRoute } from '../../../../src/drivers/rocketmq/wire/get-route.ts';
+import { refusalOf } from './kit.ts';
 
 // Made by the official 5.5.0 jars (RemotingCommand.encode) for code 105, opaque 7, version 413, language OTHER.
 const JSON_FRAME =
@@ -130,11 +131,7 @@ describe('a remoting frame', () => {
         const bytes = Buffer.from(random);
         // Half of them get past the mark, to where the lengths are.
         if (bytes.length >= 4) bytes.writeUInt32BE((binary ? 0x1000000 : 0) + Math.min(bytes.length - 4, 60), 0);
-        try {
-          decodeCommand(bytes);
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'PROTOCOL_VIOLATION' });
-        }
+        expect([undefined, 'PROTOCOL_VIOLATION']).toContain(refusalOf(() => decodeCommand(bytes)));
       }),
       { numRuns: 2_000 },
     );

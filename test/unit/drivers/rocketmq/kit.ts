@@ -1,4 +1,5 @@
 import { openRocketmq } from '../../../../src/drivers/rocketmq/driver.ts';
+import { IsthmusError } from '../../../../src/errors.ts';
 import { ByteBudget } from '../../../../src/lib/byte-budget.ts';
 import { systemClock } from '../../../../src/lib/clock.ts';
 import { offsetPosition } from '../../../../src/model/position.ts';
@@ -100,4 +101,14 @@ export function range(from: number, to: number): number[] {
 /** Waits until something holds; fails by the test's own timeout. */
 export async function eventually(condition: () => boolean): Promise<void> {
   while (!condition()) await systemClock.sleep(5);
+}
+
+/** The code of the error that something throws, `undefined` when it throws none; what is not ours shows as itself. */
+export function refusalOf(run: () => unknown): unknown {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    return error instanceof IsthmusError ? error.code : error;
+  }
 }
