@@ -1,5 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
 import type { MirrorSpec } from '../model/mirror-spec.ts';
+import { findCollision } from '../model/topic-overlap.ts';
 import type { MirrorKey, RegistryEntry, StateStore } from '../spi/state-store.ts';
 
 /** What is kept about a mirror: the whole rule of one that was added at runtime, and whether it is paused. */
@@ -49,23 +50,45 @@ export class Registry {
     return this.#wanted.has(mirrorName(key));
   }
 
-  /** Adds what the store holds. A mirror that the file defines now keeps the file's rule. Gives the entries that could not be read. */
-  async load(links: ReadonlySet<string>): Promise<string[]> {
-    const unread: string[] = [];
+  /** Adds what the store holds. A mirror that the file defines now keeps the file's rule. Gives the entries that are left out, and why. */
+  async load(links: ReadonlySet<string>): Promise<{ readonly name: string; readonly detail: string }[]> {
+    const ignored: { name: string; detail: string }[] = [];
     for (const entry of await this.#store.loadRegistry()) {
       const document = readDocument(entry);
       const name = mirrorName(entry.key);
       const file = this.#wanted.get(name);
-      if (document === undefined || !links.has(entry.key.link)) unread.push(name);
-      else if (file?.definedBy === 'file') this.#wanted.set(name, { ...file, paused: document.paused });
-      else if (document.spec !== undefined)
-        this.#wanted.set(name, { key: entry.key, spec: document.spec, definedBy: 'api', paused: document.paused });
+      if (document === undefined || !links.has(entry.key.link)) {
+        ignored.push({ name, detail: 'its link is not in the configuration, or it was written by a newer version' });
+      } else if (file?.definedBy === 'file') this.#wanted.set(name, { ...file, paused: document.paused });
+      else if (document.spec !== undefined) {
+        const wanted: WantedMirror = { key: entry.key, spec: document.spec, definedBy: 'api', paused: document.paused };
+        const collision = this.#collision(wanted);
+        if (collision === undefined) this.#wanted.set(name, wanted);
+        else ignored.push({ name, detail: collision });
+      }
     }
-    return unread;
+    return ignored;
   }
 
-  /** Keeps a wish in the store first, so that an answer given to a person outlives the process. */
+  /** Why a mirror cannot run beside the others of its link; `undefined` when it can. The file may have changed since it was added. */
+  #collision(wanted: WantedMirror): string | undefined {
+    for (const other of this.#wanted.values()) {
+      if (other.key.link !== wanted.key.link || other.key.mirror === wanted.key.mirror) continue;
+      const collision = findCollision(other.spec, wanted.spec);
+      if (collision === undefined) continue;
+      const both = `it and ${mirrorName(other.key)} both`;
+      return collision.side === 'source'
+        ? `${both} take a topic like "${collision.topic}", whose records would be stored twice; leave it out of one with exclude`
+        : `${both} write "${collision.topic}" from different topics, whose order would be mixed; rename one of them`;
+    }
+    return undefined;
+  }
+
+  /** Keeps a wish in the store first, so that an answer given to a person outlives the process. Rejects with CONFLICT when it cannot run beside the others. */
   async put(wanted: WantedMirror): Promise<void> {
+    const unchanged = this.#wanted.get(mirrorName(wanted.key))?.spec === wanted.spec;
+    const collision = unchanged ? undefined : this.#collision(wanted);
+    if (collision !== undefined) throw new IsthmusError('CONFLICT', `keeping the mirror ${mirrorName(wanted.key)}: ${collision}`);
     await this.#store.saveRegistryEntry(toEntry(wanted));
     this.#wanted.set(mirrorName(wanted.key), wanted);
   }

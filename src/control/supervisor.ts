@@ -246,12 +246,8 @@ export class Supervisor implements Control {
     const { log } = this.#deps;
     if (generation === this.#generation) return;
     if (this.#generation === undefined) {
-      const unread = await this.#registry.load(new Set(this.#links.keys()));
-      for (const name of unread)
-        log.warn('registry-entry-ignored', {
-          name,
-          detail: 'its link is not in the configuration, or it was written by a newer version',
-        });
+      const ignored = await this.#registry.load(new Set(this.#links.keys()));
+      for (const entry of ignored) log.warn('registry-entry-ignored', entry);
       this.#generation = generation;
       for (const wanted of this.#registry.wanted) if (!wanted.paused) this.#startMirror(wanted);
       return;
