@@ -12,6 +12,7 @@ import { systemClock } from './lib/clock.ts';
 import { systemRandom } from './lib/random.ts';
 import { createLog } from './metrics/log.ts';
 import { createMetrics } from './metrics/prometheus.ts';
+import type { Clock } from './spi/clock.ts';
 import type { CheckItem, Cluster } from './spi/cluster.ts';
 import type { Log } from './spi/log.ts';
 import { openState } from './state/open.ts';
@@ -24,12 +25,24 @@ export interface App {
   stop(): Promise<void>;
 }
 
+/** What is passed in everywhere instead of being reached for. */
+export interface ProcessDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+}
+
+/** The machine's own clock and randomness, and a log of this level on standard output. */
+export function processDeps(level: Config['log']['level']): ProcessDeps {
+  return { clock: systemClock, log: createLog(level), random: systemRandom };
+}
+
 /** Opens the clusters of a configuration. Nothing is connected before the first use. */
-export function openClusters(config: Config, log: Log): Map<string, Cluster> {
+export function openClusters(config: Config, deps: ProcessDeps): Map<string, Cluster> {
   const open = (name: string, cluster: ClusterConfig): Cluster => {
-    const deps = { clock: systemClock, log: log.child({ cluster: name }), random: systemRandom };
-    if (cluster.type === 'rocketmq') return openRocketmq(name, cluster, deps);
-    return openPulsar(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, deps);
+    const own = { ...deps, log: deps.log.child({ cluster: name }) };
+    if (cluster.type === 'rocketmq') return openRocketmq(name, cluster, own);
+    return openPulsar(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
   };
   return new Map(Object.entries(config.clusters).map(([name, cluster]) => [name, open(name, cluster)]));
 }
@@ -38,7 +51,7 @@ export function openClusters(config: Config, log: Log): Map<string, Cluster> {
  * Whether the state of a configuration could be used, without leaving anything in it. A state file is not opened: a running process holds its lock,
  * and one that does not exist would be created.
  */
-export async function checkState(config: Config, log: Log): Promise<CheckItem> {
+export async function checkState(config: Config, deps: ProcessDeps): Promise<CheckItem> {
   const { state } = config;
   const what = state.kind === 'file' ? `state file ${state.path}` : `state in Redis at ${new URL(state.url).host}`;
   try {
@@ -46,7 +59,7 @@ export async function checkState(config: Config, log: Log): Promise<CheckItem> {
       if (existsSync(state.path)) accessSync(state.path, constants.R_OK | constants.W_OK);
       return { what, ok: true, detail: existsSync(state.path) ? 'can be written' : 'does not exist yet; it will be created' };
     }
-    const store = await openState(state, { clock: systemClock, log, random: systemRandom });
+    const store = await openState(state, deps);
     try {
       return { what, ok: true, detail: `answers; it keeps ${(await store.loadRegistry()).length} mirrors` };
     } finally {
@@ -59,11 +72,11 @@ export async function checkState(config: Config, log: Log): Promise<CheckItem> {
 
 /** Builds and starts everything, in order: state, clusters, mirrors, API. The only place that knows every room. */
 export async function startApp(config: Config, version: string): Promise<App> {
-  const log = createLog(config.log.level);
+  const deps = processDeps(config.log.level);
+  const { log, clock } = deps;
   const metrics = createMetrics();
-  const deps = { clock: systemClock, log, random: systemRandom };
   const store = await openState(config.state, deps);
-  const clusters = openClusters(config, log);
+  const clusters = openClusters(config, deps);
   const budget = new ByteBudget(config.limits.readAheadBytes);
   const closeAll = async (): Promise<void> => {
     await Promise.all([...clusters.values()].map((cluster) => cluster.close()));
@@ -81,13 +94,14 @@ export async function startApp(config: Config, version: string): Promise<App> {
     budget,
   });
   metrics.watchLanes(() => supervisor.allLanes());
+  metrics.watchBytes(() => ({ readAheadBytes: budget.usedBytes }));
   const app = createHttpApp({
     control: supervisor,
     links: config.links,
     metrics,
     http: config.http,
     log,
-    clock: systemClock,
+    clock,
     version,
   });
   const server = await serveHttp(app, config.http.host, config.http.port).catch(async (error: unknown) => {

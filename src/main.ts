@@ -1,9 +1,8 @@
 #!/usr/bin/env node
-import { checkState, openClusters, readVersion, startApp } from './app.ts';
+import { checkState, openClusters, processDeps, readVersion, startApp } from './app.ts';
 import { processIo } from './cli/io.ts';
 import { runCli } from './cli/run-cli.ts';
 import type { Config } from './config/types.ts';
-import { createLog } from './metrics/log.ts';
 
 /** A stop that takes longer than users are promised is cut short: what is in flight is left for the successor. */
 const STOP_LIMIT_MILLIS = 9_500;
@@ -26,9 +25,9 @@ async function run(config: Config): Promise<number> {
 process.exitCode = await runCli(process.argv, processIo(), {
   version,
   run,
-  checkState: (config) => checkState(config, createLog('error')),
+  checkState: (config) => checkState(config, processDeps('error')),
   openClusters: (config) => {
-    const clusters = openClusters(config, createLog('error'));
+    const clusters = openClusters(config, processDeps('error'));
     return {
       clusters,
       close: async () => void (await Promise.all([...clusters.values()].map((cluster) => cluster.close()))),
