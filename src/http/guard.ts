@@ -1,7 +1,7 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import type { HttpConfig } from '../config/types.ts';
 import { isLoopback } from '../config/fields.ts';
+import type { HttpConfig } from '../config/types.ts';
 import { IsthmusError, toIsthmusError } from '../errors.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { Log } from '../spi/log.ts';

@@ -11,8 +11,8 @@ import {
   toJson,
 } from '../options.ts';
 import { showMirrors } from '../show.ts';
-import { addMirrorChange } from './mirrors-change.ts';
 import { addMirrorsAdd } from './mirrors-add.ts';
+import { addMirrorChange } from './mirrors-change.ts';
 
 /** `isthmus mirrors`, with the verbs that change one below it. */
 export function addMirrors(program: Command, context: CliContext): void {

@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import type { Control, LaneStatus, MirrorStatus } from '../../../src/control/api.ts';
 import { IsthmusError } from '../../../src/errors.ts';
-import { createHttpApp } from '../../../src/http/app.ts';
 import type { HttpDeps } from '../../../src/http/api.ts';
+import { createHttpApp } from '../../../src/http/app.ts';
 import { type HttpServer, type ServeLimits, serveHttp } from '../../../src/http/serve.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import type { MirrorSpec } from '../../../src/model/mirror-spec.ts';
