@@ -58,6 +58,8 @@ beforeAll(async () => {
     quietMs: 120_000,
   });
   await eventually('the subscription is there', async () => await hasSubscription(topics.shared, 'shared'));
+  await target.createTopic(targetName(topics.bad), 4);
+  await limitMessages(topics.bad, 100 * 1024);
   mirror = await mirrorUnderTest({ mirror: { topics: [`*${run}-*`] } });
   mirror.process.start();
   await mirror.listening();
@@ -92,6 +94,14 @@ async function mirrored(name: string, wanted: readonly string[]): Promise<void> 
 async function hasSubscription(topic: string, subscription: string): Promise<boolean> {
   const response = await fetch(`${pulsarAt.adminUrl}/admin/v2/persistent/public/default/${topic}-partition-3/subscriptions`);
   return JSON.stringify(await response.json()).includes(`"${subscription}"`);
+}
+
+/** A topic policy, which the broker reads from a system topic. */
+async function limitMessages(topic: string, bytes: number): Promise<void> {
+  const url = `${pulsarAt.adminUrl}/admin/v2/persistent/public/default/${topic}/maxMessageSize`;
+  const headers = { 'content-type': 'application/json' };
+  await eventually('the limit is taken', async () => (await fetch(url, { method: 'POST', headers, body: String(bytes) })).ok);
+  await eventually('the limit shows', async () => (await (await fetch(url)).text()) === String(bytes));
 }
 
 async function writeSource(): Promise<void> {
@@ -169,6 +179,7 @@ async function writeSource(): Promise<void> {
     });
     await source.send(topic, [{ body: 'after', queue: 0, properties: { id: 'after' } }]);
   }
+  await source.send(topics.bad, [{ body: 'x'.repeat(90_000), queue: 1, tags: 'paid', properties: { id: 'too-large' } }]);
 }
 
 async function pairOf(topic: string, id: string): Promise<{ readonly written: RocketmqRow; readonly stored: PulsarRow }> {
@@ -333,17 +344,32 @@ describe('what is not mirrored', () => {
     expect((await target.partitionedTopics('public/default')).filter((topic) => topic.includes('group'))).toEqual([]);
   });
 
-  it('goes to the dead-letter topic with its bytes and the reason where that was asked for, and its lane goes on', async () => {
+  it('goes to the dead-letter topic with its bytes, the reason and its place where that was asked for, and its lane goes on', async () => {
     const stored = await target.read(targetName(topics.bad));
     expect(stored.map((row) => row.properties['id'])).toEqual(['before', 'after']);
     const dead = await target.read(targetName(`${topics.bad}-dead-letter`));
-    expect(dead).toHaveLength(1);
-    expect(dead[0]).toMatchObject({
+    expect(dead.map((row) => row.properties['id']).sort()).toEqual(['damaged', 'too-large']);
+    const origin = { 'ISTHMUS-DEAD-LETTER-CLUSTER': 'rmq-east', 'ISTHMUS-DEAD-LETTER-TOPIC': topics.bad };
+    expect(dead.find((row) => row.properties['id'] === 'damaged')).toMatchObject({
       bodyHex: Buffer.from('not gzip at all').toString('hex'),
       key: 'k9',
-      properties: { id: 'damaged' },
+      properties: {
+        ...origin,
+        'ISTHMUS-DEAD-LETTER-REASON': expect.stringContaining('does not decompress'),
+        'ISTHMUS-DEAD-LETTER-LANE': 'broker-a:0',
+        'ISTHMUS-DEAD-LETTER-POSITION': '1',
+      },
     });
-    expect(Object.values(dead[0]?.properties ?? {}).join(' ')).toContain('does not decompress');
+    expect(dead.find((row) => row.properties['id'] === 'too-large')).toMatchObject({
+      bodyLength: 90_000,
+      properties: {
+        ...origin,
+        TAGS: 'paid',
+        'ISTHMUS-DEAD-LETTER-REASON': expect.stringMatching(/has \d+ bytes/),
+        'ISTHMUS-DEAD-LETTER-LANE': 'broker-a:1',
+        'ISTHMUS-DEAD-LETTER-POSITION': '0',
+      },
+    });
   });
 
   it('stops its lane otherwise, at exactly this message', async () => {
@@ -351,7 +377,8 @@ describe('what is not mirrored', () => {
       (await mirror.lanes('stopped')).some((lane) => lane.state === 'stopped'),
     );
     const lane = (await mirror.lanes('stopped')).find((each) => each.state === 'stopped');
-    expect(lane).toMatchObject({ lane: 'broker-a:0', next: '1', trouble: { code: 'RECORD_DAMAGED' } });
+    const message = expect.stringContaining(`${topics.stopped} broker-a:0 1:`);
+    expect(lane).toMatchObject({ lane: 'broker-a:0', trouble: { code: 'RECORD_DAMAGED', message } });
     const stored = await target.read(targetName(topics.stopped));
     expect(stored.map((row) => row.properties['id'])).toEqual(['before']);
   });
