@@ -1,27 +1,25 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
-import { untilAborted } from '../lib/abort.ts';
-import type { MirrorSpec } from '../model/mirror-spec.ts';
+import { untilAborted, within } from '../lib/abort.ts';
 import { comparePositions, formatPosition, type Position } from '../model/position.ts';
 import type { Log } from '../spi/log.ts';
 import type { LaneRecorder } from '../spi/recorder.ts';
 import type { LaneWriter, Stored } from '../spi/sink.ts';
-import type { LaneReader, Source, StartAt } from '../spi/source.ts';
+import type { LaneReader } from '../spi/source.ts';
 import type { Checkpoint, IndexEntry } from '../spi/state-store.ts';
 import type { GapNote, LanePhase, LanePlan, MirrorContext } from './lane-plan.ts';
+import { LEAVE_MILLIS, leave } from './leave.ts';
 import { Pump } from './pump.ts';
-import { disbelieveBeyond, partitionKey, type Recovery, recover } from './recovery.ts';
+import { believedEnd, disbelieveBeyond, partitionKey, type Recovery, recover, startOver } from './recovery.ts';
 import { TargetPlaces } from './target-places.ts';
 import { Watermark } from './watermark.ts';
 
 const MIN_RETRY_MILLIS = 200;
 const MAX_RETRY_MILLIS = 10_000;
-const SOURCE_END_CHECKS = 10;
-const SOURCE_END_CHECK_MILLIS = 1_000;
 const MAX_GAP_NOTES = 20;
 /** While the state store is away, this many index entries per lane are kept for it; older ones are dropped (the target's marks still have them). */
 const MAX_PENDING_INDEX = 20_000;
 /** Time for batches in flight to be stored when a lane is closed. */
-export const CLOSE_GRACE_MILLIS = 5_000;
+const CLOSE_GRACE_MILLIS = 4_000;
 
 /**
  * One lane of a mirror, from its source queue to its target partitions.
@@ -49,6 +47,12 @@ export class Lane {
   #caughtUpAt: number;
   readonly #troubles = new Map<string, IsthmusError>();
   #committed: Position | undefined;
+  #committing = false;
+  /** Whether this lane is known to the store or the source, so that a successor does not take it for a new one. */
+  #known = false;
+  #closing: Promise<void> | undefined;
+  /** Whether the attempt has all its writers. */
+  #opened = false;
   #rewoundTo: Position | undefined;
   #dirty = false;
   #running: Promise<void> | undefined;
@@ -88,16 +92,22 @@ export class Lane {
   /** Starts, from the checkpoint that the store had (`undefined`: none). */
   start(checkpoint: Checkpoint | undefined): void {
     this.#checkpoint = checkpoint;
+    this.#known = checkpoint !== undefined;
     this.#running = this.#run();
   }
 
-  /** Ends the lane: what is in flight is given time to be stored; the final checkpoint can be taken afterwards. */
-  async close(): Promise<void> {
+  /** Ends the lane: what is in flight is given time to be stored; the final checkpoint can be taken afterwards. Takes at most 7 s. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     const closed = new IsthmusError('CLOSED', 'running a lane: it was closed');
     this.#abort.abort(closed);
     await this.#pump?.drain(CLOSE_GRACE_MILLIS);
     this.#attempt.abort(closed);
-    await this.#running;
+    if (this.#running !== undefined) await within(this.#running, this.#context.clock, 3 * LEAVE_MILLIS);
     this.#phase = { kind: 'closed' };
     this.#recorder.close();
   }
@@ -132,12 +142,23 @@ export class Lane {
     this.#pendingIndex = [...index, ...this.#pendingIndex].slice(-MAX_PENDING_INDEX);
   }
 
-  /** What the source has to be told of our progress; `undefined` when it knows it already. */
-  takeCommit(): Position | undefined {
+  /** Tells the source of our progress where it does not know of it; when it fails, the next call tries again. Never rejects. */
+  async commit(): Promise<void> {
+    if (this.#pump === undefined || this.#reader === undefined || this.#committing) return;
+    this.#committing = true;
+    await this.#commitTo(this.#reader);
+    this.#committing = false;
+  }
+
+  async #commitTo(reader: LaneReader): Promise<void> {
     const next = this.#watermark?.next;
-    if (next === undefined || (this.#committed !== undefined && comparePositions(next, this.#committed) === 0)) return undefined;
-    this.#committed = next;
-    return next;
+    if (next === undefined || (this.#committed !== undefined && comparePositions(next, this.#committed) === 0)) return;
+    try {
+      await reader.commit(next);
+      this.#committed = next;
+    } catch (error) {
+      this.#log.warn('source-commit-failed', { detail: toIsthmusError(error).message });
+    }
   }
 
   /** Makes the next `takeCheckpoint` give everything again: the store was emptied. */
@@ -179,38 +200,61 @@ export class Lane {
   }
 
   async #runOnce(): Promise<void> {
-    const { source } = this.#context;
+    this.#opened = false;
     this.#phase = { kind: 'starting' };
     const attempt = this.#attempt;
     const writers = new Map<number, LaneWriter>();
+    let reader: LaneReader | undefined;
     try {
       for (const partition of this.plan.partitions) {
         const opening = this.#openWriter(partition, attempt);
-        writers.set(partition, await untilAborted(opening, attempt.signal, (late) => void late.close(0)));
+        writers.set(partition, await untilAborted(opening, attempt.signal, (late) => void this.#leave(late.close(0))));
       }
+      this.#opened = true;
       this.#phase = { kind: 'recovering' };
-      const recovery = await untilAborted(this.#recover(), attempt.signal);
+      const recovery = await untilAborted(this.#recover(attempt), attempt.signal);
       this.#begin(recovery);
-      this.#reader = await source.openLane(this.plan.lane, recovery.from, this.#readOptions());
-      await this.#commitFirst(recovery);
-      await this.#pumpUntilClosed(recovery, writers, attempt);
+      reader = await untilAborted(
+        this.#openReader(recovery.from, attempt),
+        attempt.signal,
+        (late) => void this.#leave(late.close()),
+      );
+      this.#reader = reader;
+      await this.#commitFirst(reader, recovery.from, attempt);
+      await this.#pumpUntilClosed(recovery, reader, writers, attempt);
     } finally {
       this.#pump = undefined;
-      await this.#reader?.close();
-      const grace = this.#abort.signal.aborted ? CLOSE_GRACE_MILLIS : 0;
-      await Promise.all([...writers.values()].map((writer) => writer.close(grace)));
+      attempt.abort(new IsthmusError('CLOSED', 'running a lane: this attempt is over'));
+      await this.#endAttempt(reader, [...writers.values()]);
     }
   }
 
+  /** Lets go of everything that an attempt has opened; what fails or hangs must not keep the rest from being closed. */
+  async #endAttempt(reader: LaneReader | undefined, writers: readonly LaneWriter[]): Promise<void> {
+    const ending = writers.map((writer) => writer.close(0));
+    if (reader !== undefined && this.#abort.signal.aborted) ending.push(this.#commitTo(reader));
+    await Promise.all(ending.map((each) => this.#leave(each)));
+    if (reader !== undefined) await this.#leave(reader.close());
+  }
+
+  #leave(ending: Promise<void>): Promise<void> {
+    return leave(ending, this.#context.clock, this.#log);
+  }
+
   /** The source's own checkpoint exists before the first write: a lane that is known nowhere has then never written anything. */
-  async #commitFirst(recovery: Recovery): Promise<void> {
-    if (this.#checkpoint === undefined) await this.#reader?.commit(recovery.from);
+  async #commitFirst(reader: LaneReader, from: Position, attempt: AbortController): Promise<void> {
+    if (!this.#known) await untilAborted(reader.commit(from), attempt.signal);
+    this.#known = true;
     this.#dirty = true;
   }
 
-  async #pumpUntilClosed(recovery: Recovery, writers: ReadonlyMap<number, LaneWriter>, attempt: AbortController): Promise<void> {
-    const [reader, watermark] = [this.#reader, this.#watermark];
-    if (reader === undefined || watermark === undefined) throw new IsthmusError('INTERNAL', 'running a lane: it was not opened');
+  async #pumpUntilClosed(
+    recovery: Recovery,
+    reader: LaneReader,
+    writers: ReadonlyMap<number, LaneWriter>,
+    attempt: AbortController,
+  ): Promise<void> {
+    if (this.#watermark === undefined) throw new IsthmusError('INTERNAL', 'running a lane: it was not begun');
     if (attempt.signal.aborted) throw attempt.signal.reason;
     this.#phase = { kind: 'running' };
     this.#pump = new Pump({
@@ -218,7 +262,7 @@ export class Lane {
       plan: this.plan,
       reader,
       writers,
-      watermark,
+      watermark: this.#watermark,
       stored: recovery.stored,
       recorder: this.#recorder,
       log: this.#log,
@@ -233,6 +277,7 @@ export class Lane {
       },
       onDeadLetter: () => this.deadLetters++,
     });
+    if (this.#troubles.size > 0) this.#showTroubles();
     await this.#pump.run();
   }
 
@@ -246,69 +291,51 @@ export class Lane {
       link,
       batching: spec.batching,
       compression: spec.compression,
+      // A late call of an earlier attempt's writer must not count in this one's watermark.
       onStored: (stored) => {
-        if (!attempt.signal.aborted || this.#abort.signal.aborted) this.#onStored(stored, attempt);
+        if (this.#attempt === attempt) this.#onStored(stored, attempt);
       },
       onFailed: (error) => attempt.abort(error),
-      onTrouble: (error) => this.#onTrouble(`writer ${partition}`, error),
+      onTrouble: (error) => this.#onTrouble(`writer ${partition}`, error, attempt),
       signal: attempt.signal,
     });
   }
 
-  #readOptions(): Parameters<Source['openLane']>[2] {
-    return { group: this.#group, budget: this.#context.budget, onTrouble: (error) => this.#onTrouble('reader', error) };
+  #openReader(from: Position, attempt: AbortController): Promise<LaneReader> {
+    const { source, budget } = this.#context;
+    const onTrouble = (error: Error | undefined): void => this.#onTrouble('reader', error, attempt);
+    return source.openLane(this.plan.lane, from, { group: this.#group, budget, onTrouble });
   }
 
-  async #recover(): Promise<Recovery> {
-    const { source, sink, sourceCluster, spec } = this.#context;
-    if (this.#rewoundTo !== undefined) this.#checkpoint = await this.#startOver(this.#rewoundTo);
-    this.#rewoundTo = undefined;
+  async #recover(attempt: AbortController): Promise<Recovery> {
+    const { source, sink, sourceCluster, spec, clock } = this.#context;
     const plan = {
       sourceCluster,
       lane: this.plan.lane,
       targetTopic: this.plan.targetTopic,
       partitions: this.plan.partitions,
-      start: startAt(spec.start),
+      start: spec.start,
       group: this.#group,
-      checkpoint: this.#checkpoint,
     };
-    const recovery = await recover(source, sink, plan);
-    await this.#checkAgainstSource(recovery);
+    const checkpoint =
+      this.#rewoundTo === undefined ? this.#checkpoint : await startOver(sink, plan, this.#rewoundTo, clock.now());
+    const recovery = await recover(source, sink, { ...plan, checkpoint });
+    const end = await believedEnd(recovery, source, this.plan.lane, clock, attempt.signal);
+    if (end !== undefined && disbelieveBeyond(recovery, end))
+      this.#log.warn('source-went-back', { sourceEnd: formatPosition(end) });
     this.#recorder.recovered(0, recovery.foundRecords);
     this.#log.info('lane-recovered', {
       from: formatPosition(recovery.from),
       foundRecords: recovery.foundRecords,
       entriesRead: recovery.entriesRead,
-      knownBy: this.#checkpoint === undefined ? 'source or target' : 'checkpoint',
+      knownBy: checkpoint === undefined ? 'source or target' : 'checkpoint',
     });
     return recovery;
   }
 
-  /** The checkpoint of a lane whose source begins again at a lower position: no mark that is in the target now speaks of what comes. */
-  async #startOver(next: Position): Promise<Checkpoint> {
-    const targets: Record<string, Position> = {};
-    for (const partition of this.plan.partitions) {
-      const tail = await this.#context.sink.tail(this.plan.targetTopic, partition);
-      if (tail !== undefined) targets[partitionKey(this.plan.targetTopic, partition)] = tail;
-    }
-    return { lane: this.plan.lane, next, targets, time: this.#context.clock.now() };
-  }
-
-  /** A source that was just written to reports its end late, so that it is asked again for a while before marks are disbelieved. */
-  async #checkAgainstSource(recovery: Recovery): Promise<void> {
-    const storedEnd = recovery.stored.end;
-    if (storedEnd === undefined) return;
-    let end = await this.#context.source.resolveStart(this.plan.lane, { kind: 'latest' });
-    for (let i = 0; i < SOURCE_END_CHECKS && comparePositions(storedEnd, end) > 0; i++) {
-      await this.#context.clock.sleep(SOURCE_END_CHECK_MILLIS, this.#attempt.signal);
-      end = await this.#context.source.resolveStart(this.plan.lane, { kind: 'latest' });
-    }
-    if (!disbelieveBeyond(recovery, end)) return;
-    this.#log.warn('source-went-back', { sourceEnd: formatPosition(end), targetHasUpTo: formatPosition(storedEnd) });
-  }
-
   #begin(recovery: Recovery): void {
     this.#troubles.clear();
+    this.#rewoundTo = undefined;
     this.#watermark = new Watermark(recovery.from);
     this.#places = new TargetPlaces(recovery.targets);
     for (const entry of recovery.found) {
@@ -332,7 +359,7 @@ export class Lane {
     this.recordsStored += stored.count;
     this.#dirty = true;
     this.#recorder.stored(stored.count, stored.bytes, Math.max(0, this.#context.clock.now() - stored.sourceStoreTime) / 1000);
-    this.#pump?.onRoom();
+    if (!attempt.signal.aborted) this.#pump?.onRoom();
   }
 
   #noteIndex(entry: IndexEntry): void {
@@ -341,10 +368,17 @@ export class Lane {
   }
 
   /** The reader and each writer report on their own; the lane waits while one of them does. */
-  #onTrouble(part: string, raw: Error | undefined): void {
-    if (this.#phase.kind === 'stopped' || this.#phase.kind === 'closed') return;
-    if (raw === undefined) this.#troubles.delete(part);
-    else this.#troubles.set(part, toIsthmusError(raw));
+  #onTrouble(part: string, error: Error | undefined, attempt: AbortController): void {
+    if (this.#attempt !== attempt || attempt.signal.aborted) return;
+    const trouble = error === undefined ? undefined : toIsthmusError(error);
+    if (trouble === undefined) this.#troubles.delete(part);
+    else this.#troubles.set(part, trouble);
+    this.#showTroubles();
+    // Whoever has the first partition goes on to take the others. To wait here with those in hand could be to wait for each other for ever.
+    if (trouble?.code === 'OTHER_WRITER' && this.#opened && this.plan.partitions.length > 1) attempt.abort(trouble);
+  }
+
+  #showTroubles(): void {
     const error = [...this.#troubles.values()][0];
     if (error === undefined) {
       if (this.#phase.kind !== 'waiting') return;
@@ -363,8 +397,4 @@ export class Lane {
     if (this.gaps.length > MAX_GAP_NOTES) this.gaps.shift();
     this.#dirty = true;
   }
-}
-
-function startAt(rule: MirrorSpec['start']): StartAt {
-  return typeof rule === 'number' ? { kind: 'time', time: rule } : { kind: rule };
 }

@@ -1,4 +1,5 @@
 import { toIsthmusError } from '../errors.ts';
+import { within } from '../lib/abort.ts';
 import { type LaneId, laneKey } from '../model/lane.ts';
 import type { Recorder } from '../spi/recorder.ts';
 import type { Checkpoint, IndexEntry, MirrorKey, StateStore } from '../spi/state-store.ts';
@@ -8,6 +9,8 @@ import type { LanePlan, MirrorContext } from './lane-plan.ts';
 const CHECKPOINT_MILLIS = 1_000;
 /** The source's own checkpoint is written less often: each is a request per lane. */
 const COMMIT_MILLIS = 5_000;
+/** A store that answers too late at the end costs nothing but a longer look at the target next time. */
+const LAST_SAVE_MILLIS = 2_000;
 
 export interface MirrorDeps {
   readonly key: MirrorKey;
@@ -25,7 +28,7 @@ export class Mirror {
   readonly #lanes = new Map<string, Lane>();
   readonly #checkpoints = new Map<string, Checkpoint>();
   readonly #abort = new AbortController();
-  readonly #keeper: Promise<void>;
+  #changes: Promise<void> = Promise.resolve();
   #saving: Promise<void> = Promise.resolve();
 
   /** `checkpoints`: what the store holds. */
@@ -33,7 +36,8 @@ export class Mirror {
     this.key = deps.key;
     this.#deps = deps;
     for (const checkpoint of checkpoints) this.#checkpoints.set(laneKey(checkpoint.lane), checkpoint);
-    this.#keeper = this.#keep();
+    void this.#keepCheckpoints();
+    void this.#keepCommits();
   }
 
   get lanes(): readonly Lane[] {
@@ -45,26 +49,32 @@ export class Mirror {
   }
 
   /** Makes a topic's lanes as planned: starts new ones, reopens those whose partitions changed, closes those that are gone. */
-  async setTopic(topic: string, plans: readonly LanePlan[]): Promise<void> {
-    const wanted = new Map(plans.map((plan) => [laneKey(plan.lane), plan]));
-    for (const [key, lane] of this.#lanes) {
-      if (lane.plan.lane.topic !== topic) continue;
-      const plan = wanted.get(key);
-      if (plan === undefined || !samePlan(plan, lane.plan)) await this.#closeLane(key, lane);
-    }
-    for (const [key, plan] of wanted) {
-      if (!this.#lanes.has(key)) this.#startLane(key, plan);
-    }
+  setTopic(topic: string, plans: readonly LanePlan[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const wanted = new Map(plans.map((plan) => [laneKey(plan.lane), plan]));
+      const gone = [...this.#lanes].filter(([key, lane]) => {
+        const plan = wanted.get(key);
+        return lane.plan.lane.topic === topic && (plan === undefined || !samePlan(plan, lane.plan));
+      });
+      await this.#closeLanes(gone);
+      for (const [key, plan] of wanted) if (!this.#lanes.has(key)) this.#startLane(key, plan);
+    });
   }
 
   /** Closes and reopens all lanes, also stopped ones. */
-  async restart(): Promise<void> {
-    // A copy: a reopened lane goes to the end of the map, where the loop would meet it again.
-    const lanes = [...this.#lanes];
-    for (const [key, lane] of lanes) {
-      await this.#closeLane(key, lane);
-      this.#startLane(key, lane.plan);
-    }
+  restart(): Promise<void> {
+    return this.#inTurn(async () => {
+      const lanes = [...this.#lanes];
+      await this.#closeLanes(lanes);
+      for (const [key, lane] of lanes) this.#startLane(key, lane.plan);
+    });
+  }
+
+  /** One change of the lanes at a time: two that closed the same lane would both open it again, and the lane would have two writers. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const changed = this.#changes.then(change);
+    this.#changes = changed.catch(() => undefined);
+    return changed;
   }
 
   /** Everything is written to the store again at the next turn: the store was emptied or replaced. */
@@ -72,17 +82,18 @@ export class Mirror {
     for (const lane of this.#lanes.values()) lane.markDirty();
   }
 
-  /** Ends all lanes, each after what is in flight was stored, and keeps their last checkpoints. */
+  /** Ends all lanes, each after what is in flight was stored, and keeps their last checkpoints. Takes at most 9 s. */
   async close(): Promise<void> {
     this.#abort.abort();
-    await this.#keeper;
     await Promise.all(this.lanes.map((lane) => lane.close()));
-    await this.#save();
-    await Promise.all(this.lanes.map((lane) => this.#commit(lane)));
+    const { clock, log } = this.#deps.context;
+    if (!(await within(this.#save(), clock, LAST_SAVE_MILLIS)))
+      log.warn('last-checkpoint-not-kept', { afterMillis: LAST_SAVE_MILLIS });
     this.#lanes.clear();
   }
 
   #startLane(key: string, plan: LanePlan): void {
+    if (this.#abort.signal.aborted) return;
     const { link, mirror } = this.key;
     const recorder = this.#deps.recorder.lane({ link, mirror, topic: plan.lane.topic, lane: plan.lane.lane });
     const lane = new Lane(plan, this.#deps.context, this.#deps.group, recorder);
@@ -90,31 +101,27 @@ export class Mirror {
     lane.start(this.#checkpoints.get(key));
   }
 
-  async #closeLane(key: string, lane: Lane): Promise<void> {
-    await lane.close();
+  async #closeLanes(lanes: readonly (readonly [string, Lane])[]): Promise<void> {
+    if (lanes.length === 0) return;
+    await Promise.all(lanes.map(([, lane]) => lane.close()));
     await this.#save();
-    this.#lanes.delete(key);
+    for (const [key] of lanes) this.#lanes.delete(key);
   }
 
-  async #keep(): Promise<void> {
+  async #keepCheckpoints(): Promise<void> {
     const { clock } = this.#deps.context;
-    let commitAt = clock.monotonic() + COMMIT_MILLIS;
     while (!this.#abort.signal.aborted) {
       await clock.sleep(CHECKPOINT_MILLIS, this.#abort.signal);
       await this.#save();
-      if (clock.monotonic() < commitAt || this.#abort.signal.aborted) continue;
-      commitAt = clock.monotonic() + COMMIT_MILLIS;
-      await Promise.all([...this.#lanes.values()].map((lane) => this.#commit(lane)));
     }
   }
 
-  async #commit(lane: Lane): Promise<void> {
-    const next = lane.takeCommit();
-    if (next === undefined) return;
-    try {
-      await lane.reader?.commit(next);
-    } catch (error) {
-      this.#deps.context.log.warn('source-commit-failed', { ...lane.plan.lane, detail: toIsthmusError(error).message });
+  /** Nobody waits for a commit: a broker that does not answer must not hold up the others' checkpoints. */
+  async #keepCommits(): Promise<void> {
+    const { clock } = this.#deps.context;
+    while (!this.#abort.signal.aborted) {
+      await clock.sleep(COMMIT_MILLIS, this.#abort.signal);
+      for (const lane of this.#lanes.values()) void lane.commit();
     }
   }
 

@@ -1,4 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
+import { untilAborted, within } from '../lib/abort.ts';
+import { type Deferred, deferred } from '../lib/deferred.ts';
 import { comparePositions, formatPosition, neighbourDistance, type Position } from '../model/position.ts';
 import type { RecordBatch } from '../model/record-batch.ts';
 import { renameTopic } from '../model/topic-name.ts';
@@ -33,7 +35,10 @@ export interface PumpOptions {
 
 /** With nothing more to read, an open batch of this many records leaves even while others are on their way. */
 const EAGER_FLUSH_RECORDS = 256;
-const DRAIN_STEP_MILLIS = 5;
+const SETTLE_STEP_MILLIS = 5;
+const SETTLE_MILLIS = 5_000;
+/** Stretches (most have 32 records) that are read and not safe yet; see `#awaitRoom`. */
+const MAX_OUTSTANDING = 8_192;
 
 /**
  * Moves records from a reader to writers until it is told to stop or something fails.
@@ -46,8 +51,9 @@ export class Pump {
   readonly #stages: readonly Stage[];
   readonly #verdicts: Verdicts = [];
   readonly #only: LaneWriter | undefined;
+  readonly #stop = new AbortController();
   #starved = false;
-  #stopping = false;
+  #roomWanted: Deferred<void> | undefined;
   /** Whether records were read, so that the reader could compare what it has with what the source has now. */
   #taken = false;
   #done: Promise<void> | undefined;
@@ -63,40 +69,43 @@ export class Pump {
     return this.#done;
   }
 
-  /** Stops reading and waits until everything taken is stored, up to `graceMillis`. */
+  /** Stops reading and waits until everything taken is stored, up to `graceMillis`. The reader stays open, for a last commit. */
   async drain(graceMillis: number): Promise<void> {
-    this.#stopping = true;
-    const { reader, context } = this.#options;
-    const deadline = context.clock.monotonic() + graceMillis;
-    await reader.close();
-    await Promise.race([this.#done?.catch(() => undefined), context.clock.sleep(graceMillis)]);
-    this.#flushAll();
-    while (this.#inFlight() > 0 && !this.#options.failure.aborted && context.clock.monotonic() < deadline) {
-      await context.clock.sleep(DRAIN_STEP_MILLIS);
-      this.#flushAll();
-    }
+    const { clock } = this.#options.context;
+    const deadline = clock.monotonic() + graceMillis;
+    this.#stop.abort(new IsthmusError('CLOSED', 'reading a lane: it was told to stop'));
+    this.#wakeForRoom();
+    await within(this.#done?.catch(() => undefined) ?? Promise.resolve(), clock, graceMillis);
+    await this.#settle(deadline);
   }
 
-  /** A batch was stored: the open one may leave now. */
+  /** A batch was stored: the open one may leave now, and reading may go on. */
   onRoom(): void {
     if (this.#starved) this.#flushWhatMay();
+    this.#wakeForRoom();
   }
 
   async #run(): Promise<void> {
-    const { reader, failure } = this.#options;
+    const { reader, failure, log } = this.#options;
     // Closing wakes whoever waits for records or for room; without it a lane whose target is away could not be stopped.
     const onFailure = (): void => {
-      void reader.close();
-      for (const writer of this.#options.writers.values()) void writer.close(0);
+      const ending = [reader.close(), ...[...this.#options.writers.values()].map((writer) => writer.close(0))];
+      for (const each of ending)
+        each.catch((error: unknown) => log.warn('closing-failed', { detail: toIsthmusError(error).message }));
+      this.#wakeForRoom();
     };
     failure.addEventListener('abort', onFailure, { once: true });
     try {
-      while (!this.#stopping) {
+      while (!this.#stop.signal.aborted && !failure.aborted) {
+        await this.#awaitRoom();
         const delivery = reader.poll() ?? (await this.#awaitDelivery());
         if (delivery === undefined) break;
         if (delivery.kind === 'gap') await this.#passGap(delivery);
         else await this.#take(delivery.batch);
       }
+    } catch (error) {
+      // A writer that was closed because another one failed says only that it was closed.
+      if (!failure.aborted) throw error;
     } finally {
       failure.removeEventListener('abort', onFailure);
     }
@@ -107,18 +116,40 @@ export class Pump {
     this.#starved = true;
     this.#flushWhatMay();
     try {
-      return await this.#options.reader.read();
+      return await untilAborted(this.#options.reader.read(), this.#stop.signal, (late) => {
+        if (late.kind === 'records') late.batch.release();
+      });
     } catch (error) {
-      if (this.#stopping || this.#options.failure.aborted) return undefined;
+      if (this.#stop.signal.aborted || this.#options.failure.aborted) return undefined;
       throw error;
     } finally {
       this.#starved = false;
     }
   }
 
+  /**
+   * Waits while too much is read that is not safe yet. Writers bound what each of them holds, but one that is stuck would let the others run
+   * ahead for ever, and everything that is remembered until the watermark passes would grow with them.
+   */
+  async #awaitRoom(): Promise<void> {
+    const { watermark, failure } = this.#options;
+    while (watermark.outstanding >= MAX_OUTSTANDING && !this.#stop.signal.aborted && !failure.aborted) {
+      this.#flushAll();
+      this.#roomWanted ??= deferred();
+      await this.#roomWanted.promise;
+    }
+  }
+
+  #wakeForRoom(): void {
+    this.#roomWanted?.resolve();
+    this.#roomWanted = undefined;
+  }
+
   async #take(batch: RecordBatch): Promise<void> {
-    this.#taken = true;
     try {
+      // Nothing in it: a reader may hand out what is left when all of an answer was of no use.
+      if (batch.count === 0) return;
+      this.#taken = true;
       this.#judge(batch);
       for (let i = 0; i < batch.count; ) {
         i = this.#appendFrom(batch, i);
@@ -172,7 +203,8 @@ export class Pump {
       const result = writer.append(batch, i);
       if (result === 'taken') return i + 1;
       if (result === 'full') {
-        writer.flush();
+        // All of them: what the others have open would wait as long as this one has no room.
+        this.#flushAll();
         await writer.ready();
       } else {
         await this.#badRecord(
@@ -198,20 +230,22 @@ export class Pump {
       throw error;
     }
     const topic = renameTopic(context.spec.deadLetterTopic, plan.lane.topic);
-    await context.sink.writeDeadLetter({ topic, reason, sourceCluster: context.sourceCluster, lane: plan.lane, batch, i });
+    const letter = { topic, reason, sourceCluster: context.sourceCluster, lane: plan.lane, batch, i };
+    await untilAborted(context.sink.writeDeadLetter(letter), this.#options.failure);
     watermark.stored({ first: batch.positionAt(i), count: 1 });
     recorder.deadLetter();
     this.#options.onDeadLetter();
     log.warn('record-dead-lettered', { position: formatPosition(batch.positionAt(i)), reason, deadLetterTopic: topic });
   }
 
-  /** Lets what is on its way be stored before the lane stops, so that the checkpoint says exactly what is bad. */
-  async #settle(): Promise<void> {
+  /** Lets what is on its way be stored before the lane stops, so that its checkpoint says how far it has come. */
+  async #settle(deadline = this.#options.context.clock.monotonic() + SETTLE_MILLIS): Promise<void> {
     const { clock } = this.#options.context;
-    const deadline = clock.monotonic() + 5_000;
     this.#flushAll();
-    while (this.#inFlight() > 0 && !this.#options.failure.aborted && clock.monotonic() < deadline)
-      await clock.sleep(DRAIN_STEP_MILLIS);
+    while (this.#inFlight() > 0 && !this.#options.failure.aborted && clock.monotonic() < deadline) {
+      await clock.sleep(SETTLE_STEP_MILLIS);
+      this.#flushAll();
+    }
   }
 
   #writerOf(batch: RecordBatch, i: number): LaneWriter {

@@ -1,6 +1,8 @@
 import type { LaneId } from '../model/lane.ts';
+import type { StartRule } from '../model/mirror-spec.ts';
 import { advancePosition, BEFORE_ALL, comparePositions, neighbourDistance, type Position } from '../model/position.ts';
 import type { PositionRun } from '../model/provenance.ts';
+import type { Clock } from '../spi/clock.ts';
 import type { FoundMark, Sink } from '../spi/sink.ts';
 import type { Source, StartAt } from '../spi/source.ts';
 import type { Checkpoint, IndexEntry } from '../spi/state-store.ts';
@@ -24,13 +26,16 @@ export interface Recovery {
   readonly entriesRead: number;
 }
 
-export interface RecoveryPlan {
+export interface LookPlan {
   readonly sourceCluster: string;
   readonly lane: LaneId;
   readonly targetTopic: string;
   readonly partitions: readonly number[];
-  readonly start: StartAt;
+  readonly start: StartRule;
   readonly group: string;
+}
+
+export interface RecoveryPlan extends LookPlan {
   readonly checkpoint: Checkpoint | undefined;
 }
 
@@ -45,13 +50,15 @@ const FIRST_LOOK_ENTRIES = 64;
 const BLIND_LOOK_ENTRIES = 10_000;
 /** One-key-per-batch writing stores records of a round out of order; a round never spans more source positions than this. */
 const ROUND_SPAN = 10_000;
+const SOURCE_END_CHECKS = 10;
+const SOURCE_END_CHECK_MILLIS = 1_000;
 
 export async function recover(source: Source, sink: Sink, plan: RecoveryPlan): Promise<Recovery> {
   if (plan.checkpoint !== undefined) return fromCheckpoint(sink, plan, plan.checkpoint);
   const committed = await source.committed(plan.lane, plan.group);
   const looks: Look[] = [];
   for (const partition of plan.partitions) looks.push(await lookBack(sink, plan, partition, committed));
-  const from = committed ?? placeSeen(looks) ?? (await source.resolveStart(plan.lane, plan.start));
+  const from = committed ?? placeSeen(looks) ?? (await source.resolveStart(plan.lane, startAt(plan.start)));
   const targets = new Map(looks.map((look) => [look.partition, startOfLook(look, from)]));
   return summarize(
     from,
@@ -165,6 +172,36 @@ function summarize(
   return { from, stored, targets, found, foundRecords, entriesRead };
 }
 
+/** The checkpoint of a lane whose source begins again at a lower position: no mark that is in the target now speaks of what comes. */
+export async function startOver(sink: Sink, plan: LookPlan, next: Position, time: number): Promise<Checkpoint> {
+  const targets: Record<string, Position> = {};
+  for (const partition of plan.partitions) {
+    const tail = await sink.tail(plan.targetTopic, partition);
+    if (tail !== undefined) targets[partitionKey(plan.targetTopic, partition)] = tail;
+  }
+  return { lane: plan.lane, next, targets, time };
+}
+
+/**
+ * Where the source ends, when the target has marks to compare with that. A source that was just written to reports its end late, so that
+ * it is asked again for a while before marks are disbelieved.
+ */
+export async function believedEnd(
+  recovery: Recovery,
+  source: Source,
+  lane: LaneId,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Position | undefined> {
+  const storedEnd = recovery.stored.end;
+  if (storedEnd === undefined) return undefined;
+  for (let i = 0; ; i++) {
+    const end = await source.resolveStart(lane, { kind: 'latest' });
+    if (comparePositions(storedEnd, end) <= 0 || i === SOURCE_END_CHECKS || signal.aborted) return end;
+    await clock.sleep(SOURCE_END_CHECK_MILLIS, signal);
+  }
+}
+
 /**
  * Stops believing marks of records that the source has not written (`end` is its next position): the source has lost its tail in a failover,
  * or the topic was deleted and made again. Believing them would leave out the new records that get the same offsets.
@@ -187,4 +224,8 @@ function runsBefore(runs: readonly PositionRun[], end: Position): PositionRun[] 
     );
     return count > 0 ? [{ ...run, count }] : [];
   });
+}
+
+function startAt(rule: StartRule): StartAt {
+  return typeof rule === 'number' ? { kind: 'time', time: rule } : { kind: rule };
 }

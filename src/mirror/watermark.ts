@@ -5,7 +5,7 @@ import type { PositionRun } from '../model/provenance.ts';
 interface Unit {
   readonly first: Position;
   /** Where the lane goes on after this stretch. */
-  readonly end: Position;
+  end: Position;
   /** Store time of the first record at the source, for lag. */
   readonly storeTime: number;
   pending: number;
@@ -35,13 +35,24 @@ export class Watermark {
     return this.#units[this.#head]?.storeTime;
   }
 
-  /** Announces a stretch [first, end) of which `pending` records are going to be stored, before the first of them is handed to a writer. */
+  /** Stretches that are announced and not safe yet. */
+  get outstanding(): number {
+    return this.#units.length - this.#head;
+  }
+
+  /**
+   * Announces a stretch [first, end) of which `pending` records are going to be stored, before the first of them is handed to a writer.
+   * Throws when it does not lie behind all that was announced: a source that repeats itself would be written twice.
+   */
   begin(first: Position, end: Position, storeTime: number, pending: number): void {
-    if (pending === 0 && this.#head === this.#units.length) {
-      this.#next = end;
-      return;
+    const last = this.#head === this.#units.length ? undefined : this.#units.at(-1);
+    if (comparePositions(first, last?.end ?? this.#next) < 0 || comparePositions(end, first) < 0) {
+      throw new Error('watermark: the source went back without saying so');
     }
-    this.#units.push({ first, end, storeTime, pending });
+    if (pending > 0) this.#units.push({ first, end, storeTime, pending });
+    // A stretch of which nothing is stored belongs to the one before it: while that waits, dropped records would otherwise pile up here.
+    else if (last !== undefined) last.end = end;
+    else this.#next = end;
   }
 
   /** Notes stored records. Throws when they were never announced: that would be a defect that loses records. */
@@ -50,8 +61,9 @@ export class Watermark {
     let at = run.first;
     for (let i = this.#find(at); rest > 0; i++) {
       const unit = this.#units[i];
-      if (unit === undefined) throw new Error('watermark: the target stored a record that was not announced');
-      if (comparePositions(at, unit.first) < 0) at = unit.first;
+      if (unit === undefined || comparePositions(at, unit.first) < 0 || comparePositions(at, unit.end) >= 0) {
+        throw new Error('watermark: the target stored a record that was not announced');
+      }
       const inside = Math.min(rest, neighbourDistance(at, unit.end) ?? rest);
       unit.pending -= inside;
       rest -= inside;
