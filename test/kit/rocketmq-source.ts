@@ -40,8 +40,8 @@ export type SourceUnderTest = {
   readonly source: Source;
   /** The consumer group that all its readers commit to. */
   readonly group: string;
-  /** Reads one lane from `from` on until it is closed. */
-  tail(topic: string, lane: string, from?: number): Promise<LaneTail>;
+  /** Reads one lane from `from` on until it is closed; after its first batch it waits for `gate`. */
+  tail(topic: string, lane: string, from?: number, gate?: Promise<void>): Promise<LaneTail>;
   /** Reads all lanes from their beginning until `count` records have come in all. */
   readAll(topic: string, count: number): Promise<readonly ReadRecord[]>;
   close(): Promise<void>;
@@ -50,7 +50,7 @@ export type SourceUnderTest = {
 const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, child: () => silent };
 
 export function sourceUnderTest(namesrv: string, tls?: TlsOptions): SourceUnderTest {
-  const options = { namesrv: [namesrv], auth: undefined, tls };
+  const options = { namesrv: namesrv.split(';'), auth: undefined, tls };
   const cluster = openRocketmq('source', options, { clock: systemClock, log: silent, random: Math.random });
   const { source } = cluster;
   if (source === undefined) throw new Error('the driver has no source');
@@ -58,7 +58,7 @@ export function sourceUnderTest(namesrv: string, tls?: TlsOptions): SourceUnderT
   const group = `test-${randomUUID()}`;
   const readers: LaneReader[] = [];
 
-  const tail = async (topic: string, lane: string, from = 0): Promise<LaneTail> => {
+  const tail = async (topic: string, lane: string, from = 0, gate?: Promise<void>): Promise<LaneTail> => {
     const troubles: unknown[] = [];
     const onTrouble = (error: Error | undefined): void => {
       troubles.push(error === undefined ? undefined : Reflect.get(error, 'code'));
@@ -67,7 +67,7 @@ export function sourceUnderTest(namesrv: string, tls?: TlsOptions): SourceUnderT
     readers.push(reader);
     const records: ReadRecord[] = [];
     const gaps: string[] = [];
-    return { reader, records, gaps, troubles, ended: collect(reader, lane, records, gaps) };
+    return { reader, records, gaps, troubles, ended: collect(reader, lane, records, gaps, gate) };
   };
 
   return {
@@ -90,7 +90,7 @@ export function sourceUnderTest(namesrv: string, tls?: TlsOptions): SourceUnderT
   };
 }
 
-async function collect(reader: LaneReader, lane: string, records: ReadRecord[], gaps: string[]): Promise<unknown> {
+async function collect(reader: LaneReader, lane: string, records: ReadRecord[], gaps: string[], gate?: Promise<void>): Promise<unknown> {
   try {
     for (;;) {
       const delivery = await reader.read();
@@ -98,6 +98,7 @@ async function collect(reader: LaneReader, lane: string, records: ReadRecord[], 
       else {
         for (let i = 0; i < delivery.batch.count; i++) records.push(recordOf(delivery.batch, i, lane));
         delivery.batch.release();
+        await gate;
       }
     }
   } catch (error) {
