@@ -94,9 +94,9 @@ export type TestWriter = {
   readonly failures: readonly IsthmusError[];
   readonly troubles: readonly string[];
   /** Appends all, with a flush after each `flushEvery` records. */
-  write(records: readonly TestRecord[], flushEvery?: number): Promise<void>;
+  readonly write: (records: readonly TestRecord[], flushEvery?: number) => Promise<void>;
   /** Resolves when so many records are stored; rejects when the writer fails. */
-  until(records: number): Promise<void>;
+  readonly until: (records: number) => Promise<void>;
 };
 
 export async function openTestWriter(sink: Sink, topic: string, options: Partial<WriterOptions> = {}): Promise<TestWriter> {
@@ -122,7 +122,7 @@ export async function openTestWriter(sink: Sink, topic: string, options: Partial
     stored,
     failures,
     troubles,
-    async write(records, flushEvery = 100) {
+    write: async (records, flushEvery = 100) => {
       const batch = batchOf(records);
       for (let i = 0; i < records.length; ) {
         const result = writer.append(batch, i);
@@ -134,7 +134,7 @@ export async function openTestWriter(sink: Sink, topic: string, options: Partial
       writer.flush();
       batch.release();
     },
-    async until(records) {
+    until: async (records) => {
       while (stored.reduce((sum, each) => sum + each.count, 0) < records) {
         if (failures[0] !== undefined) throw failures[0];
         await sleep(5);
