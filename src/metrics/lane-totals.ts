@@ -35,7 +35,8 @@ export class LaneTotals implements LaneRecorder {
   stored(records: number, bytes: number, latencySeconds: number): void {
     this.storedRecords += records;
     this.storedBytes += bytes;
-    this.#observe(latencySeconds);
+    // A clock or a stamp gone wrong must not end a lane: prom-client throws on what is no number.
+    if (Number.isFinite(latencySeconds)) this.#observe(Math.max(0, latencySeconds));
   }
 
   dropped(reason: DropReason, records: number): void {

@@ -51,7 +51,7 @@ export interface StateStore {
   loadLaneTable(key: MirrorKey, topic: string): Promise<string[]>;
   saveLaneTable(key: MirrorKey, topic: string, lanes: readonly string[]): Promise<void>;
 
-  /** Appends to the position index of a lane, ascending by source position. One round trip per call, whatever the number of lanes. */
+  /** Adds to the position index of lanes, in any order; what is there already is not there twice. One round trip per call, whatever the number of lanes. */
   appendIndex(
     key: MirrorKey,
     entries: readonly { readonly lane: LaneId; readonly entries: readonly IndexEntry[] }[],

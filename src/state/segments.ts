@@ -24,10 +24,10 @@ import type { IndexEntry } from '../spi/state-store.ts';
 export const SEGMENT_BYTES = 1024;
 
 /**
- * Segments kept per lane; beyond it those with the lowest positions are dropped. 8,192 are 8 MiB, some 1.2 million full
- * batches. What was dropped is answered by reading the target.
+ * Segments kept per lane; beyond it those with the lowest positions are dropped (a store may do so by the hundred). They are
+ * 16 MiB, some 1.6 million batches. What was dropped is answered by reading the target.
  */
-export const SEGMENTS_PER_LANE = 8192;
+export const SEGMENTS_PER_LANE = 16_384;
 
 /** Bytes of `sortKey`. */
 export const SORT_KEY_BYTES = 24;

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { entryPosition, offsetPosition } from '../../src/model/position.ts';
 import type { Checkpoint, IndexEntry, MirrorKey, StateStore } from '../../src/spi/state-store.ts';
+import { SEGMENTS_PER_LANE } from '../../src/state/segments.ts';
 import { checkIndexAgainstHistory } from './index-history.ts';
 import { type Place, storeKinds } from './stores.ts';
 
@@ -200,6 +201,24 @@ describe.each(storeKinds)('state store: $name', (kind) => {
       });
       for (let round = 0; round < 3; round++) await store.appendIndex(KEY, [{ lane: LANE, entries }]);
       expect(await read(0, LARGEST, 5)).toEqual(entries.slice(0, 5));
+    });
+
+    it('drops the lowest positions of a lane beyond the limit, and of that lane alone', async () => {
+      const other = { topic: 'orders', lane: 'other' };
+      await store.appendIndex(KEY, [{ lane: other, entries: [batch(1, 1, 1)] }]);
+      // Each lies before all that is there, so each begins a segment.
+      const count = SEGMENTS_PER_LANE + 2_000;
+      const entries = Array.from({ length: count }, (_, i) => batch(10 * (count - i), 1, i));
+      await store.appendIndex(
+        KEY,
+        entries.map((each) => ({ lane: LANE, entries: [each] })),
+      );
+      const kept = await read(0, LARGEST, count);
+      expect(kept.length).toBeGreaterThanOrEqual(SEGMENTS_PER_LANE);
+      expect(kept.length).toBeLessThan(SEGMENTS_PER_LANE + 1_000);
+      expect(kept.slice(-SEGMENTS_PER_LANE)).toEqual(entries.slice(0, SEGMENTS_PER_LANE).toReversed());
+      expect(await read(5, 5)).toEqual([]);
+      expect(await read(0, LARGEST, 10, other)).toEqual([batch(1, 1, 1)]);
     });
 
     it('keeps the largest numbers and all forms of positions exact', async () => {

@@ -7,15 +7,22 @@ import { SEGMENT_BYTES, SEGMENTS_PER_LANE, selectEntries, sortKey } from '../seg
 
 const LANE = 'mirror = ? AND lane = ?';
 
+/** Segments dropped at a time: to find the lowest ones means to walk along all of them. */
+const TRIM_STEP = 512;
+
 /** The position index of all lanes as SQLite rows, one per segment (see segments.ts). */
 export class FileIndex {
   readonly #floor: StatementSync;
   readonly #extend: StatementSync;
   readonly #insert: StatementSync;
+  readonly #next: StatementSync;
   readonly #raise: StatementSync;
+  readonly #count: StatementSync;
   readonly #trim: StatementSync;
   readonly #backward: StatementSync;
   readonly #forward: StatementSync;
+  /** How many segments each written lane has, or a few more: nobody else writes the file. */
+  readonly #counts = new Map<string, number>();
 
   constructor(db: DatabaseSync) {
     this.#floor = db.prepare(
@@ -23,7 +30,9 @@ export class FileIndex {
     );
     this.#extend = db.prepare('UPDATE segment SET reach = ?, chunks = ? WHERE id = ?');
     this.#insert = db.prepare('INSERT INTO segment (mirror, lane, first, reach, chunks) VALUES (?, ?, ?, ?, ?)');
+    this.#next = db.prepare(`SELECT reach FROM segment WHERE ${LANE} AND first > ? ORDER BY first, reach LIMIT 1`);
     this.#raise = db.prepare(`UPDATE segment SET reach = ? WHERE ${LANE} AND first > ? AND reach < ?`);
+    this.#count = db.prepare(`SELECT count(*) AS n FROM segment WHERE ${LANE}`);
     this.#trim = db.prepare(
       `DELETE FROM segment WHERE id IN (SELECT id FROM segment WHERE ${LANE} ORDER BY first DESC, reach DESC LIMIT -1 OFFSET ${SEGMENTS_PER_LANE})`,
     );
@@ -68,9 +77,24 @@ export class FileIndex {
       this.#extend.run(reach, Buffer.concat([chunks, chunk.bytes]), Number(floor['id']));
     } else {
       this.#insert.run(mirror, lane, first, reach, chunk.bytes);
-      this.#trim.run(mirror, lane);
+      this.#limit(mirror, lane);
     }
-    this.#raise.run(last, mirror, lane, first, last);
+    // Reaches ascend, so the next segment speaks for all: to raise them would otherwise walk along every later one.
+    const next = this.#next.get(mirror, lane, first);
+    if (next !== undefined && Buffer.compare(blob(next['reach']), last) < 0) this.#raise.run(last, mirror, lane, first, last);
+  }
+
+  #limit(mirror: string, lane: string): void {
+    const name = `${mirror} ${lane}`;
+    const known = this.#counts.get(name);
+    const count = known === undefined ? Number(this.#count.get(mirror, lane)?.['n']) : known + 1;
+    if (count < SEGMENTS_PER_LANE + TRIM_STEP) {
+      this.#counts.set(name, count);
+      return;
+    }
+    this.#trim.run(mirror, lane);
+    // Counted afresh next time: a rolled back call or a forgotten mirror makes the number too high.
+    this.#counts.delete(name);
   }
 }
 

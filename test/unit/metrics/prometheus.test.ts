@@ -63,6 +63,15 @@ describe('metrics', () => {
     expect(text).toContain(`isthmus_store_latency_seconds_count{${mirror}} 5\n`);
   });
 
+  it('minds no latency that is no number or lies before the beginning', async () => {
+    const metrics = createMetrics();
+    const lane = metrics.recorder.lane(LABELS);
+    for (const seconds of [Number.NaN, Number.POSITIVE_INFINITY, -3]) lane.stored(1, 1, seconds);
+    const text = await metrics.render();
+    expect(text).toContain('isthmus_store_latency_seconds_count{link="east-west",mirror="orders"} 1\n');
+    expect(text).toContain('isthmus_store_latency_seconds_sum{link="east-west",mirror="orders"} 0\n');
+  });
+
   it('forgets a lane that was closed, and a mirror with its last lane', async () => {
     const metrics = createMetrics();
     const first = metrics.recorder.lane(LABELS);
