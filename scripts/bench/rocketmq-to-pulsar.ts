@@ -1,6 +1,7 @@
 /** `npm run bench -- rocketmq-to-pulsar`: see docs/BENCHMARKS.md for what is measured and how. */
 import { type Bed, type Report, withBed } from './bed.ts';
 import { type Idle, measureIdle } from './idle.ts';
+import { buildIsthmus } from './isthmus.ts';
 import { type Latency, measureLatency } from './latency.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { median, ratio, rounded } from './statistics.ts';
@@ -71,6 +72,8 @@ export async function benchRocketmqToPulsar(options: Options): Promise<Result> {
     { name: '128B', topic: `bench-128-${stamp}`, count: 1_000_000 / scale, size: 128 },
     { name: '1KiB', topic: `bench-1024-${stamp}`, count: 500_000 / scale, size: 1024 },
   ];
+  options.report('compiling');
+  await buildIsthmus();
   return await withBed({ ...options, nodeArgs }, async (bed) => {
     const rows: ResultRow[] = [];
     for (const backlog of backlogs) if (wanted(backlog.name)) rows.push(await compare(bed, backlog, options.runs));
