@@ -1,7 +1,7 @@
 /** What tests of the Pulsar driver write with: records without a source, and a writer whose callbacks can be waited for. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PulsarOptions } from '../../src/drivers/pulsar/options.ts';
 import { openPulsar } from '../../src/drivers/pulsar/driver.ts';
+import type { PulsarOptions } from '../../src/drivers/pulsar/options.ts';
 import type { IsthmusError } from '../../src/errors.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { BEFORE_ALL } from '../../src/model/position.ts';

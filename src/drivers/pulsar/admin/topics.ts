@@ -1,7 +1,7 @@
 import { IsthmusError } from '../../../errors.ts';
 import { parseTopicName, partitionTopic } from '../topic-name.ts';
 import { listField, numberField, textField } from './json.ts';
-import { reasonOf, type Rest } from './rest.ts';
+import { type Rest, reasonOf } from './rest.ts';
 
 /** A ledger of a partition and how many entries it holds. */
 export interface LedgerExtent {

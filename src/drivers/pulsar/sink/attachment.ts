@@ -5,8 +5,8 @@ import type { BrokerConnection, ProducerEvents } from '../net/broker-connection.
 import type { BrokerPool } from '../net/broker-pool.ts';
 import { entryChecksum, openProducer, type Producer } from '../net/producer.ts';
 import { partitionTopic } from '../topic-name.ts';
-import { encodeMetadata } from '../wire/message-metadata.ts';
 import type { MessageId } from '../wire/message-id.ts';
+import { encodeMetadata } from '../wire/message-metadata.ts';
 import type { SendError, SendReceipt } from '../wire/send.ts';
 import { serverError } from '../wire/server-error.ts';
 

@@ -12,8 +12,8 @@ import type { BrokerPool } from '../net/broker-pool.ts';
 import { entryChecksum, openProducer, type Producer } from '../net/producer.ts';
 import type { PulsarDeps } from '../options.ts';
 import { fullTopicName, partitionTopic } from '../topic-name.ts';
-import { type EntryMetadata, encodeMetadata } from '../wire/message-metadata.ts';
 import type { MessageId } from '../wire/message-id.ts';
+import { type EntryMetadata, encodeMetadata } from '../wire/message-metadata.ts';
 import { serverError } from '../wire/server-error.ts';
 import { otherSenderName, producerName } from './producer-name.ts';
 

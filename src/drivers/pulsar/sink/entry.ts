@@ -1,8 +1,8 @@
-import { formatProvenance, PROVENANCE_PROPERTY, type PositionRun } from '../../../model/provenance.ts';
+import { formatProvenance, type PositionRun, PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
 import type { Compression } from '../../../spi/sink.ts';
 import { entryChecksum, type Producer } from '../net/producer.ts';
-import { encodeMetadata } from '../wire/message-metadata.ts';
 import type { MessageId } from '../wire/message-id.ts';
+import { encodeMetadata } from '../wire/message-metadata.ts';
 import { compressionCode } from './compression.ts';
 
 /** Who holds an entry's bytes: a slab or a copy, shared by the entries of a round. */

@@ -2,8 +2,8 @@ import { PROVENANCE_PROPERTY, parseProvenance } from '../../../model/provenance.
 import type { BrokerConnection } from '../net/broker-connection.ts';
 import { compareIds, readEntries } from '../net/entry-reader.ts';
 import type { PulsarDeps } from '../options.ts';
-import type { ScannedMetadata } from '../wire/message-metadata.ts';
 import type { MessageId } from '../wire/message-id.ts';
+import type { ScannedMetadata } from '../wire/message-metadata.ts';
 import type { Entry, Origin } from './entry.ts';
 import { isSenderOf } from './producer-name.ts';
 

@@ -1,6 +1,6 @@
-import type { ProtoReader } from './protobuf.ts';
-import { CLIENT_VERSION } from './connect.ts';
 import { COMMAND, commandFrame, readFields } from './command.ts';
+import { CLIENT_VERSION } from './connect.ts';
+import type { ProtoReader } from './protobuf.ts';
 import { ProtoWriter } from './protobuf.ts';
 
 /** AUTH_CHALLENGE (36): challenge 2 = AuthData{auth_method_name 1, auth_data 2}. The broker sends it when a token is about to expire. */

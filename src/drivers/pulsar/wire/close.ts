@@ -1,5 +1,5 @@
-import type { ProtoReader } from './protobuf.ts';
 import { COMMAND, commandFrame, readFields } from './command.ts';
+import type { ProtoReader } from './protobuf.ts';
 import { ProtoWriter } from './protobuf.ts';
 
 /** CLOSE_PRODUCER (15) and CLOSE_CONSUMER (16): id 1, request_id 2, and from the broker assignedBrokerServiceUrl 3 and ...Tls 4. */

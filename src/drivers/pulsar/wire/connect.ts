@@ -1,5 +1,5 @@
-import type { ProtoReader } from './protobuf.ts';
 import { COMMAND, commandFrame, readFields } from './command.ts';
+import type { ProtoReader } from './protobuf.ts';
 import { ProtoWriter } from './protobuf.ts';
 
 /**

@@ -1,7 +1,7 @@
-import type { ProtoReader } from './protobuf.ts';
-import type { MessageId } from './message-id.ts';
 import { COMMAND, commandFrame, readFields } from './command.ts';
+import type { MessageId } from './message-id.ts';
 import { decodeMessageId } from './message-id.ts';
+import type { ProtoReader } from './protobuf.ts';
 import { ProtoWriter } from './protobuf.ts';
 
 /** GET_LAST_MESSAGE_ID (29): consumer_id 1, request_id 2. */

@@ -1,5 +1,5 @@
-import type { ProtoReader } from './protobuf.ts';
 import { COMMAND, commandFrame, readFields } from './command.ts';
+import type { ProtoReader } from './protobuf.ts';
 import { ProtoWriter } from './protobuf.ts';
 
 /** LOOKUP (23): topic 1, request_id 2, authoritative 3, advertised_listener_name 7. */

@@ -1,5 +1,5 @@
-import type { ProtoReader } from './protobuf.ts';
 import { readFields } from './command.ts';
+import type { ProtoReader } from './protobuf.ts';
 import { ProtoWriter } from './protobuf.ts';
 
 /** MessageIdData: ledgerId 1, entryId 2, partition 3, batch_index 4. Ledger and entry are -1 for "before the first" and for a receipt of a duplicate. */

@@ -1,5 +1,5 @@
-import type { ProtoReader } from './protobuf.ts';
 import { readFields } from './command.ts';
+import type { ProtoReader } from './protobuf.ts';
 import { ProtoWriter } from './protobuf.ts';
 
 /** Compression codes of MessageMetadata. */

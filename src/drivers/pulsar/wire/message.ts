@@ -1,8 +1,8 @@
 import { IsthmusError } from '../../../errors.ts';
-import type { ProtoReader } from './protobuf.ts';
-import type { MessageId } from './message-id.ts';
 import { readFields } from './command.ts';
+import type { MessageId } from './message-id.ts';
 import { decodeMessageId } from './message-id.ts';
+import type { ProtoReader } from './protobuf.ts';
 
 /** MESSAGE (9): consumer_id 1, message_id 2; the frame goes on with the entry as stored. */
 export interface Message {

@@ -1,5 +1,5 @@
-import type { ProtoReader } from './protobuf.ts';
 import { COMMAND, commandFrame, readFields } from './command.ts';
+import type { ProtoReader } from './protobuf.ts';
 import { ProtoWriter } from './protobuf.ts';
 
 /** PARTITIONED_METADATA (21): topic 1, request_id 2, metadata_auto_creation_enabled 6, always false: asking must not create the topic. */

@@ -1,5 +1,5 @@
-import type { ProtoReader } from './protobuf.ts';
 import { readFields } from './command.ts';
+import type { ProtoReader } from './protobuf.ts';
 
 /** SUCCESS (13): request_id 1. */
 export interface Success {

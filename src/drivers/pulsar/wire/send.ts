@@ -1,8 +1,8 @@
-import type { ProtoReader } from './protobuf.ts';
-import type { MessageId } from './message-id.ts';
 import { COMMAND, encodeCommand, readFields } from './command.ts';
 import { ENTRY_MAGIC } from './message.ts';
+import type { MessageId } from './message-id.ts';
 import { decodeMessageId } from './message-id.ts';
+import type { ProtoReader } from './protobuf.ts';
 import { ProtoWriter } from './protobuf.ts';
 
 /**

@@ -1,5 +1,5 @@
-import type { MessageId } from './message-id.ts';
 import { COMMAND, commandFrame } from './command.ts';
+import type { MessageId } from './message-id.ts';
 import { encodeMessageId } from './message-id.ts';
 import { ProtoWriter } from './protobuf.ts';
 
