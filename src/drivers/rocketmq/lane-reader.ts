@@ -107,7 +107,6 @@ export class RocketmqLaneReader implements LaneReader {
 
   #gap(from: number, to: number, reason: GapReason): Delivery {
     this.#window.position = Math.max(to, from);
-    this.#shared.deps.log.warn('source-gap', { topic: this.#lane.topic, lane: this.#lane.lane, from, to, reason });
     return { kind: 'gap', from: offsetPosition(from), to: offsetPosition(to), reason };
   }
 

@@ -45,6 +45,8 @@ export class FakeBroker {
   groupExists = true;
   /** Answers instead of the broker where it returns something; `'silence'` = never answers. */
   intercept: ((command: Command) => Reply | 'silence' | undefined) | undefined;
+  /** Takes over when the answers to other requests than pulls are sent. */
+  reorder: ((send: () => void) => void) | undefined;
   /** The most requests that waited for their answer at one time. */
   mostUnderWay = 0;
   /** Answers to requests that this side has made. */
@@ -135,6 +137,7 @@ export class FakeBroker {
       this.#answer(socket, command, reply);
     };
     if (this.delayMillis > 0 && command.code === RequestCode.PULL_MESSAGE) setTimeout(answer, this.delayMillis);
+    else if (this.reorder !== undefined && command.code !== RequestCode.PULL_MESSAGE) this.reorder(answer);
     else answer();
   }
 

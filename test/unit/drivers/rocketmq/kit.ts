@@ -1,4 +1,5 @@
 import { openRocketmq } from '../../../../src/drivers/rocketmq/driver.ts';
+import type { Credentials } from '../../../../src/drivers/rocketmq/wire/acl.ts';
 import { IsthmusError } from '../../../../src/errors.ts';
 import { ByteBudget } from '../../../../src/lib/byte-budget.ts';
 import { systemClock } from '../../../../src/lib/clock.ts';
@@ -54,16 +55,12 @@ export interface Opened {
   open(from: number): Promise<LaneReader>;
 }
 
-export function openCluster(namesrv: readonly string[], budgetBytes: number = 64 * 1024 * 1024): Opened {
+export function openCluster(namesrv: readonly string[], budgetBytes: number = 64 * 1024 * 1024, auth?: Credentials): Opened {
   const clock = new PushableClock();
   const log: LogLine[] = [];
   const budget = new ByteBudget(budgetBytes);
   const troubles: (Error | undefined)[] = [];
-  const cluster = openRocketmq(
-    'east',
-    { namesrv, auth: undefined, tls: undefined },
-    { clock, log: recordingLog(log), random: () => 0 },
-  );
+  const cluster = openRocketmq('east', { namesrv, auth, tls: undefined }, { clock, log: recordingLog(log), random: () => 0 });
   const open = async (from: number): Promise<LaneReader> => {
     if (cluster.source === undefined) throw new Error('the driver has no source');
     return cluster.source.openLane(LANE, offsetPosition(from), {
