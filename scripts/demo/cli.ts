@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { type Eyes, startEyes } from '../../test/kit/eyes.ts';
 import { chooseProvider } from '../brokers/cli.ts';
 import { BrokersError } from '../brokers/errors.ts';
-import { parseOffset } from '../brokers/table.ts';
+import { parseOffset, type ServerName } from '../brokers/table.ts';
 import { DemoError } from './errors.ts';
 import { makePlan, servers } from './plan.ts';
 import { openScreen, type Screen } from './screen.ts';
@@ -93,16 +93,21 @@ async function setUp(screen: Screen, offset: number, endings: Endings, signal: A
   screen.step(`Servers: ${servers.join(', ')}`);
   const report = (line: string): void => screen.say(`             ${line}`);
   const provider = chooseProvider({ offset, report });
-  const before = (await provider.status(servers)).filter(({ state }) => state !== 'stopped').map(({ name }) => name);
-  const ours = servers.filter((name) => !before.includes(name));
+  const running = async (names: readonly ServerName[]): Promise<readonly ServerName[]> =>
+    (await provider.status(names)).filter(({ state }) => state !== 'stopped').map(({ name }) => name);
+  const before = await running(servers);
   endings.push(async () => {
-    if (ours.length > 0) screen.note(`Stopping ${ours.join(', ')}`);
+    const ours = await running(servers.filter((name) => !before.includes(name)));
+    if (ours.length === 0) return;
+    screen.note(`Stopping ${ours.join(', ')}`);
     await provider.down(ours, false);
     screen.note('Done');
   });
   await provider.up(servers);
   signal.throwIfAborted();
-  const eyes = await startEyes();
+  const eyes = await startEyes().catch((error: unknown) => {
+    throw new DemoError(error instanceof Error ? error.message : String(error), { cause: error });
+  });
   endings.push(eyes.close);
   return eyes;
 }
