@@ -4,8 +4,10 @@ import type { LaneId } from '../model/lane.ts';
 import type { MirrorSpec } from '../model/mirror-spec.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { Log } from '../spi/log.ts';
+import type { LaneRecorder } from '../spi/recorder.ts';
 import type { Sink } from '../spi/sink.ts';
 import type { Source } from '../spi/source.ts';
+import type { Checkpoint } from '../spi/state-store.ts';
 
 /** What a lane needs to know of its mirror; the same for all its lanes. */
 export interface MirrorContext {
@@ -26,6 +28,15 @@ export interface LanePlan {
   readonly targetTopic: string;
   /** One partition in identity routing, all of them in key routing. */
   readonly partitions: readonly number[];
+}
+
+/** What is a lane's own. */
+export interface LaneParts {
+  /** Consumer group or subscription at the source. */
+  readonly group: string;
+  readonly recorder: LaneRecorder;
+  /** The lane's checkpoint as the store has it now; rejects while the store is away. */
+  readonly reload: () => Promise<Checkpoint | undefined>;
 }
 
 export type LanePhase =

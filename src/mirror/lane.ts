@@ -2,22 +2,18 @@ import { IsthmusError, toIsthmusError } from '../errors.ts';
 import { untilAborted, within } from '../lib/abort.ts';
 import { comparePositions, formatPosition, type Position } from '../model/position.ts';
 import type { Log } from '../spi/log.ts';
-import type { LaneRecorder } from '../spi/recorder.ts';
 import type { LaneWriter, Stored } from '../spi/sink.ts';
 import type { LaneReader } from '../spi/source.ts';
 import type { Checkpoint, IndexEntry } from '../spi/state-store.ts';
-import type { GapNote, LanePhase, LanePlan, MirrorContext } from './lane-plan.ts';
+import type { GapNote, LaneParts, LanePhase, LanePlan, MirrorContext } from './lane-plan.ts';
 import { LEAVE_MILLIS, leave } from './leave.ts';
-import { Pump } from './pump.ts';
-import { believedEnd, disbelieveBeyond, partitionKey, type Recovery, recover, startOver } from './recovery.ts';
-import { TargetPlaces } from './target-places.ts';
-import { Watermark } from './watermark.ts';
+import { Progress } from './progress.ts';
+import { Pump, type PumpOptions } from './pump.ts';
+import { believedEnd, disbelieveBeyond, type Recovery, recover, startOver } from './recovery.ts';
 
 const MIN_RETRY_MILLIS = 200;
 const MAX_RETRY_MILLIS = 10_000;
 const MAX_GAP_NOTES = 20;
-/** While the state store is away, this many index entries per lane are kept for it; older ones are dropped (the target's marks still have them). */
-const MAX_PENDING_INDEX = 20_000;
 /** Time for batches in flight to be stored when a lane is closed. */
 const CLOSE_GRACE_MILLIS = 4_000;
 
@@ -32,42 +28,39 @@ const CLOSE_GRACE_MILLIS = 4_000;
 export class Lane {
   readonly plan: LanePlan;
   readonly #context: MirrorContext;
-  readonly #recorder: LaneRecorder;
+  readonly #recorder: LaneParts['recorder'];
   readonly #log: Log;
   readonly #abort = new AbortController();
   #phase: LanePhase = { kind: 'starting' };
-  /** The checkpoint last made, which an attempt starts from: newer than the store's while that is away. */
-  #checkpoint: Checkpoint | undefined;
-  #watermark: Watermark | undefined;
-  #places: TargetPlaces | undefined;
+  readonly #progress: Progress;
   #reader: LaneReader | undefined;
   #pump: Pump | undefined;
-  #pendingIndex: IndexEntry[] = [];
-  #newest = new Map<number, Position>();
   #caughtUpAt: number;
   readonly #troubles = new Map<string, IsthmusError>();
   #committed: Position | undefined;
   #committing = false;
-  /** Whether this lane is known to the store or the source, so that a successor does not take it for a new one. */
-  #known = false;
   #closing: Promise<void> | undefined;
   /** Whether the attempt has all its writers. */
   #opened = false;
   #rewoundTo: Position | undefined;
-  #dirty = false;
   #running: Promise<void> | undefined;
   #attempt = new AbortController();
-  #group: string;
+  readonly #group: string;
+  readonly #reload: LaneParts['reload'];
+  /** Whether another process has, or had, the lane: what is remembered here may be old. */
+  #shared = false;
   readonly gaps: GapNote[] = [];
   recordsStored = 0;
   recordsDropped = 0;
   deadLetters = 0;
 
-  constructor(plan: LanePlan, context: MirrorContext, group: string, recorder: LaneRecorder) {
+  constructor(plan: LanePlan, context: MirrorContext, { group, recorder, reload }: LaneParts) {
     this.plan = plan;
     this.#context = context;
     this.#group = group;
     this.#recorder = recorder;
+    this.#reload = reload;
+    this.#progress = new Progress(plan, context.clock);
     this.#log = context.log.child({ topic: plan.lane.topic, lane: plan.lane.lane });
     this.#caughtUpAt = context.clock.now();
   }
@@ -77,7 +70,7 @@ export class Lane {
   }
 
   get next(): Position | undefined {
-    return this.#watermark?.next ?? this.#checkpoint?.next;
+    return this.#progress.next;
   }
 
   get reader(): LaneReader | undefined {
@@ -86,13 +79,12 @@ export class Lane {
 
   /** Newest stored position per target partition. */
   get newest(): ReadonlyMap<number, Position> {
-    return this.#newest;
+    return this.#progress.newest;
   }
 
   /** Starts, from the checkpoint that the store had (`undefined`: none). */
   start(checkpoint: Checkpoint | undefined): void {
-    this.#checkpoint = checkpoint;
-    this.#known = checkpoint !== undefined;
+    this.#progress.resume(checkpoint);
     this.#running = this.#run();
   }
 
@@ -121,25 +113,18 @@ export class Lane {
       this.#caughtUpAt = this.#context.clock.now();
       return 0;
     }
-    const oldest = this.#watermark?.oldestStoreTime ?? this.#caughtUpAt;
+    const oldest = this.#progress.oldestStoreTime ?? this.#caughtUpAt;
     return Math.max(0, (this.#context.clock.now() - oldest) / 1000);
   }
 
-  /** What has to be kept now; `undefined` when nothing has changed since the last one that was confirmed by `kept`. */
+  /** What has to be kept now; see Progress. */
   takeCheckpoint(): { checkpoint: Checkpoint; index: readonly IndexEntry[] } | undefined {
-    const checkpoint = this.#makeCheckpoint();
-    if (checkpoint === undefined || (!this.#dirty && this.#pendingIndex.length === 0)) return undefined;
-    this.#dirty = false;
-    const index = this.#pendingIndex;
-    this.#pendingIndex = [];
-    return { checkpoint, index };
+    return this.#progress.take();
   }
 
-  /** The store has kept what `takeCheckpoint` gave, or it has not (then it is all given again). */
+  /** The store has kept what `takeCheckpoint` gave, or it has not. */
   kept(index: readonly IndexEntry[], success: boolean): void {
-    if (success) return;
-    this.#dirty = true;
-    this.#pendingIndex = [...index, ...this.#pendingIndex].slice(-MAX_PENDING_INDEX);
+    this.#progress.kept(index, success);
   }
 
   /** Tells the source of our progress where it does not know of it; when it fails, the next call tries again. Never rejects. */
@@ -151,7 +136,7 @@ export class Lane {
   }
 
   async #commitTo(reader: LaneReader): Promise<void> {
-    const next = this.#watermark?.next;
+    const next = this.#progress.next;
     if (next === undefined || (this.#committed !== undefined && comparePositions(next, this.#committed) === 0)) return;
     try {
       await reader.commit(next);
@@ -163,17 +148,7 @@ export class Lane {
 
   /** Makes the next `takeCheckpoint` give everything again: the store was emptied. */
   markDirty(): void {
-    this.#dirty = true;
-  }
-
-  #makeCheckpoint(): Checkpoint | undefined {
-    if (this.#watermark === undefined || this.#places === undefined) return undefined;
-    const next = this.#watermark.next;
-    const targets = Object.fromEntries(
-      [...this.#places.at(next)].map(([partition, place]) => [partitionKey(this.plan.targetTopic, partition), place]),
-    );
-    this.#checkpoint = { lane: this.plan.lane, next, targets, time: this.#context.clock.now() };
-    return this.#checkpoint;
+    this.#progress.markDirty();
   }
 
   async #run(): Promise<void> {
@@ -185,7 +160,8 @@ export class Lane {
       } catch (raw) {
         const error = toIsthmusError(raw);
         if (this.#abort.signal.aborted) break;
-        this.#makeCheckpoint();
+        if (error.code === 'OTHER_WRITER') this.#shared = true;
+        this.#progress.refresh();
         this.#recorder.restart(error.code);
         const since = this.#context.clock.now();
         this.#phase = error.retryable ? { kind: 'waiting', error, since } : { kind: 'stopped', error, since };
@@ -213,7 +189,9 @@ export class Lane {
       this.#opened = true;
       this.#phase = { kind: 'recovering' };
       const recovery = await untilAborted(this.#recover(attempt), attempt.signal);
-      this.#begin(recovery);
+      this.#troubles.clear();
+      this.#shared = false;
+      const watermark = this.#progress.begin(recovery);
       reader = await untilAborted(
         this.#openReader(recovery.from, attempt),
         attempt.signal,
@@ -221,7 +199,7 @@ export class Lane {
       );
       this.#reader = reader;
       await this.#commitFirst(reader, recovery.from, attempt);
-      await this.#pumpUntilClosed(recovery, reader, writers, attempt);
+      await this.#pumpUntilClosed({ watermark, stored: recovery.stored, reader, writers }, attempt);
     } finally {
       this.#pump = undefined;
       attempt.abort(new IsthmusError('CLOSED', 'running a lane: this attempt is over'));
@@ -241,29 +219,26 @@ export class Lane {
     return leave(ending, this.#context.clock, this.#log);
   }
 
-  /** The source's own checkpoint exists before the first write: a lane that is known nowhere has then never written anything. */
+  /**
+   * The source's own checkpoint exists before the first write: a lane that is known nowhere has then never written anything. And it is lowered
+   * before a lane writes that starts over, or a successor without any state would go on at the old place.
+   */
   async #commitFirst(reader: LaneReader, from: Position, attempt: AbortController): Promise<void> {
-    if (!this.#known) await untilAborted(reader.commit(from), attempt.signal);
-    this.#known = true;
-    this.#dirty = true;
+    if (!this.#progress.known || this.#rewoundTo !== undefined) await untilAborted(reader.commit(from), attempt.signal);
+    this.#rewoundTo = undefined;
+    this.#progress.confirm();
   }
 
   async #pumpUntilClosed(
-    recovery: Recovery,
-    reader: LaneReader,
-    writers: ReadonlyMap<number, LaneWriter>,
+    parts: Pick<PumpOptions, 'watermark' | 'stored' | 'reader' | 'writers'>,
     attempt: AbortController,
   ): Promise<void> {
-    if (this.#watermark === undefined) throw new IsthmusError('INTERNAL', 'running a lane: it was not begun');
     if (attempt.signal.aborted) throw attempt.signal.reason;
     this.#phase = { kind: 'running' };
     this.#pump = new Pump({
+      ...parts,
       context: this.#context,
       plan: this.plan,
-      reader,
-      writers,
-      watermark: this.#watermark,
-      stored: recovery.stored,
       recorder: this.#recorder,
       log: this.#log,
       failure: attempt.signal,
@@ -273,7 +248,7 @@ export class Lane {
       },
       onDropped: (count) => {
         this.recordsDropped += count;
-        this.#dirty = true;
+        this.#progress.markDirty();
       },
       onDeadLetter: () => this.deadLetters++,
     });
@@ -317,8 +292,9 @@ export class Lane {
       start: spec.start,
       group: this.#group,
     };
+    if (this.#shared && this.#rewoundTo === undefined) await this.#learnFromStore();
     const checkpoint =
-      this.#rewoundTo === undefined ? this.#checkpoint : await startOver(sink, plan, this.#rewoundTo, clock.now());
+      this.#rewoundTo === undefined ? this.#progress.checkpoint : await startOver(sink, plan, this.#rewoundTo, clock.now());
     const recovery = await recover(source, sink, { ...plan, checkpoint });
     const end = await believedEnd(recovery, source, this.plan.lane, clock, attempt.signal);
     if (end !== undefined && disbelieveBeyond(recovery, end))
@@ -333,44 +309,37 @@ export class Lane {
     return recovery;
   }
 
-  #begin(recovery: Recovery): void {
-    this.#troubles.clear();
-    this.#rewoundTo = undefined;
-    this.#watermark = new Watermark(recovery.from);
-    this.#places = new TargetPlaces(recovery.targets);
-    for (const entry of recovery.found) {
-      // Without this the place would pass a found batch whose records lie beyond the watermark, and the next look would miss them.
-      this.#places.stored(entry);
-      this.#newest.set(entry.partition, entry.target);
-      if (entry.runs.length > 0) this.#noteIndex(entry);
+  /**
+   * A process that has waited for another one knows where the lane was when the waiting began. The target tells the rest, but only of what it
+   * still has; the newest checkpoint makes the look short.
+   */
+  async #learnFromStore(): Promise<void> {
+    try {
+      const kept = await this.#reload();
+      const own = this.#progress.checkpoint;
+      if (kept !== undefined && (own === undefined || kept.time > own.time)) this.#progress.resume(kept);
+    } catch (error) {
+      this.#log.warn('checkpoint-not-read', { detail: toIsthmusError(error).message });
     }
   }
 
   #onStored(stored: Stored, attempt: AbortController): void {
     try {
-      for (const run of stored.runs) this.#watermark?.stored(run);
+      this.#progress.stored(stored);
     } catch (error) {
       attempt.abort(new IsthmusError('INTERNAL', `counting stored records: ${toIsthmusError(error).message}`));
       return;
     }
-    this.#places?.stored(stored);
-    this.#newest.set(stored.partition, stored.target);
-    this.#noteIndex({ runs: stored.runs, partition: stored.partition, target: stored.target });
     this.recordsStored += stored.count;
-    this.#dirty = true;
     this.#recorder.stored(stored.count, stored.bytes, Math.max(0, this.#context.clock.now() - stored.sourceStoreTime) / 1000);
     if (!attempt.signal.aborted) this.#pump?.onRoom();
-  }
-
-  #noteIndex(entry: IndexEntry): void {
-    if (this.#pendingIndex.length >= MAX_PENDING_INDEX) this.#pendingIndex.shift();
-    this.#pendingIndex.push(entry);
   }
 
   /** The reader and each writer report on their own; the lane waits while one of them does. */
   #onTrouble(part: string, error: Error | undefined, attempt: AbortController): void {
     if (this.#attempt !== attempt || attempt.signal.aborted) return;
     const trouble = error === undefined ? undefined : toIsthmusError(error);
+    if (trouble?.code === 'OTHER_WRITER') this.#shared = true;
     if (trouble === undefined) this.#troubles.delete(part);
     else this.#troubles.set(part, trouble);
     this.#showTroubles();
@@ -395,6 +364,6 @@ export class Lane {
   #noteGap(note: GapNote): void {
     this.gaps.push(note);
     if (this.gaps.length > MAX_GAP_NOTES) this.gaps.shift();
-    this.#dirty = true;
+    this.#progress.markDirty();
   }
 }

@@ -96,7 +96,9 @@ export class Mirror {
     if (this.#abort.signal.aborted) return;
     const { link, mirror } = this.key;
     const recorder = this.#deps.recorder.lane({ link, mirror, topic: plan.lane.topic, lane: plan.lane.lane });
-    const lane = new Lane(plan, this.#deps.context, this.#deps.group, recorder);
+    const reload = async (): Promise<Checkpoint | undefined> =>
+      (await this.#deps.store.loadCheckpoints(this.key)).find((each) => laneKey(each.lane) === key);
+    const lane = new Lane(plan, this.#deps.context, { group: this.#deps.group, recorder, reload });
     this.#lanes.set(key, lane);
     lane.start(this.#checkpoints.get(key));
   }

@@ -227,6 +227,7 @@ export class Pump {
     const { context, plan, watermark, recorder, log } = this.#options;
     if (context.spec.onBadRecord === 'stop-lane') {
       await this.#settle();
+      if (this.#inFlight() === 0 && !this.#options.failure.aborted) watermark.stopAt(batch.positionAt(i));
       throw error;
     }
     const topic = renameTopic(context.spec.deadLetterTopic, plan.lane.topic);

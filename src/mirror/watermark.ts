@@ -55,6 +55,16 @@ export class Watermark {
     else this.#next = end;
   }
 
+  /**
+   * Ends at a record that will not be handed out, when everything before it is stored. A stopped lane may stand for days, and the target
+   * need not have the records then that were stored before it in the same stretch.
+   */
+  stopAt(position: Position): void {
+    this.#units.length = 0;
+    this.#head = 0;
+    this.#next = position;
+  }
+
   /** Notes stored records. Throws when they were never announced: that would be a defect that loses records. */
   stored(run: PositionRun): void {
     let rest = run.count;
