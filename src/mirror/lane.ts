@@ -47,7 +47,7 @@ export class Lane {
   #attempt = new AbortController();
   readonly #group: string;
   readonly #reload: LaneParts['reload'];
-  /** Whether another process has, or had, the lane: what is remembered here may be old. */
+  /** Whether another process may have had the lane since our checkpoint: what is remembered here may be old. */
   #shared = false;
   readonly gaps: GapNote[] = [];
   recordsStored = 0;
@@ -82,9 +82,10 @@ export class Lane {
     return this.#progress.newest;
   }
 
-  /** Starts, from the checkpoint that the store had (`undefined`: none). */
-  start(checkpoint: Checkpoint | undefined): void {
+  /** Starts, from the checkpoint that the store had (`undefined`: none); `old`: it was read a while ago. */
+  start(checkpoint: Checkpoint | undefined, old: boolean): void {
     this.#progress.resume(checkpoint);
+    this.#shared = old;
     this.#running = this.#run();
   }
 

@@ -11,6 +11,8 @@ const CHECKPOINT_MILLIS = 1_000;
 const COMMIT_MILLIS = 5_000;
 /** A store that answers too late at the end costs nothing but a longer look at the target next time. */
 const LAST_SAVE_MILLIS = 2_000;
+/** A lane that begins later than this after its checkpoint was read asks the store again. */
+const FRESH_MILLIS = 1_000;
 
 export interface MirrorDeps {
   readonly key: MirrorKey;
@@ -29,12 +31,15 @@ export class Mirror {
   readonly #checkpoints = new Map<string, Checkpoint>();
   readonly #abort = new AbortController();
   #changes: Promise<void> = Promise.resolve();
+  readonly #loadedAt: number;
+  #reloading: Promise<Checkpoint[]> | undefined;
   #saving: Promise<void> = Promise.resolve();
 
   /** `checkpoints`: what the store holds. */
   constructor(deps: MirrorDeps, checkpoints: readonly Checkpoint[]) {
     this.key = deps.key;
     this.#deps = deps;
+    this.#loadedAt = deps.context.clock.monotonic();
     for (const checkpoint of checkpoints) this.#checkpoints.set(laneKey(checkpoint.lane), checkpoint);
     void this.#keepCheckpoints();
     void this.#keepCommits();
@@ -96,11 +101,18 @@ export class Mirror {
     if (this.#abort.signal.aborted) return;
     const { link, mirror } = this.key;
     const recorder = this.#deps.recorder.lane({ link, mirror, topic: plan.lane.topic, lane: plan.lane.lane });
-    const reload = async (): Promise<Checkpoint | undefined> =>
-      (await this.#deps.store.loadCheckpoints(this.key)).find((each) => laneKey(each.lane) === key);
+    const reload = async (): Promise<Checkpoint | undefined> => (await this.#reload()).find((each) => laneKey(each.lane) === key);
     const lane = new Lane(plan, this.#deps.context, { group: this.#deps.group, recorder, reload });
     this.#lanes.set(key, lane);
-    lane.start(this.#checkpoints.get(key));
+    lane.start(this.#checkpoints.get(key), this.#deps.context.clock.monotonic() - this.#loadedAt > FRESH_MILLIS);
+  }
+
+  /** All lanes that ask at a time share an answer. */
+  #reload(): Promise<Checkpoint[]> {
+    this.#reloading ??= this.#deps.store.loadCheckpoints(this.key).finally(() => {
+      this.#reloading = undefined;
+    });
+    return this.#reloading;
   }
 
   async #closeLanes(lanes: readonly (readonly [string, Lane])[]): Promise<void> {
