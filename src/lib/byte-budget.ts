@@ -7,7 +7,7 @@
 export class ByteBudget {
   readonly limitBytes: number;
   #usedBytes = 0;
-  #waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
 
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes;
@@ -26,13 +26,15 @@ export class ByteBudget {
   give(bytes: number): void {
     this.#usedBytes -= bytes;
     if (this.#usedBytes < 0) throw new Error('byte budget: more was given back than was taken');
-    if (this.#waiting.length === 0 || this.#usedBytes >= this.limitBytes) return;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
+    // One by one: when the first who is woken finds no room, hundreds behind him would not either.
+    for (let left = this.#waiting.length; left > 0 && this.#usedBytes < this.limitBytes; left--) {
+      const before = this.#waiting.length;
+      this.#waiting.shift()?.();
+      if (this.#waiting.length === before) return;
+    }
   }
 
-  /** Calls `wake` once when bytes may be free again; ask `tryTake` then. */
+  /** Calls `wake` once when bytes may be free again; ask `tryTake` then, and come back (to the end of the line) when there is no room. */
   whenFree(wake: () => void): void {
     this.#waiting.push(wake);
   }

@@ -29,6 +29,16 @@ export class Groups {
     accepted(await this.#network.call(address, createConsumerGroup(group)), `creating the consumer group ${group}`);
   }
 
+  /** The same for a reader that tries again anyway: a failure is only logged. */
+  async tryCreate(address: string, group: string): Promise<void> {
+    try {
+      await this.create(address, group);
+    } catch (error) {
+      const { code, message } = toIsthmusError(error);
+      this.#log.warn('group-create-failed', { group, code, message });
+    }
+  }
+
   /** Stores the offset that `group` is to read next. What fails is logged and left to the next call. */
   async commit(lane: LaneId, queue: QueueName, group: string, offset: number): Promise<void> {
     const fields = { topic: lane.topic, lane: lane.lane, group };

@@ -171,6 +171,8 @@ export class RocketmqLaneReader implements LaneReader {
     return () => {
       this.#window.discharge(heldBytes);
       if (frame !== undefined) this.#shared.frames.give(frame);
+      // It may have waited for room that others keep; now it holds nothing and may go on.
+      if (this.#window.empty) this.#loop.issue();
     };
   }
 }

@@ -68,8 +68,8 @@ export class PullLoop {
   readonly #encoder: PullEncoder;
   readonly #backoff: Backoff;
   #reading: Reading | undefined;
-  /** The end of the queue as last heard; pulls without hold go up to here. */
-  #known = 0;
+  /** The end of the queue as last heard from the server that is read now; pulls without hold go up to here. */
+  #known: number | undefined;
   #verify: Identity | undefined;
   #extent: LaneExtent | undefined;
   readonly #doubt = new Doubt();
@@ -105,7 +105,7 @@ export class PullLoop {
       this.#reading = { connection, address: broker.reader, master: broker.reader === broker.master };
       this.#routeCheckedAt = deps.clock.monotonic();
       this.#verify = window.lastWaiting() ?? history.newestAt(window.end - 1);
-      this.#known = window.end;
+      this.#known = undefined;
       this.issue();
     } catch (error) {
       this.retry(toIsthmusError(error));
@@ -133,16 +133,20 @@ export class PullLoop {
         return;
       }
       const { end } = window;
-      const open = this.#verify !== undefined || end >= this.#known;
-      if (open && window.waiting) return;
-      const ask = open ? this.#pace.askOpen() : Math.min(this.#pace.ask(), this.#known - end);
-      // What an open pull will bring is not known; it is charged when it comes.
-      const range = window.add(open ? Number.POSITIVE_INFINITY : end + ask, open ? 0 : this.#pace.estimateBytes(ask));
-      if (range === undefined) {
-        this.#waitForRoom();
-        return;
+      const plan = this.#pace.plan(this.#known === undefined || this.#verify !== undefined ? undefined : this.#known - end);
+      if (plan.open && window.waiting) return;
+      let { ask, bytes } = plan;
+      if (!window.tryCharge(bytes)) {
+        if (!window.empty) {
+          this.#waitForRoom();
+          return;
+        }
+        // A lane that holds nothing goes on whatever the others hold, but by one message only.
+        ask = 1;
+        bytes = this.#pace.estimateBytes(1);
+        window.charge(bytes);
       }
-      this.#pull(this.#reading, range, ask);
+      this.#pull(this.#reading, window.add(plan.open ? Number.POSITIVE_INFINITY : end + ask, bytes), ask);
     }
   }
 
@@ -157,7 +161,7 @@ export class PullLoop {
 
   #pull(reading: Reading, range: PullRange, maxMessages: number): void {
     const verify = this.#verify;
-    const held = range.to === Number.POSITIVE_INFINITY && verify === undefined;
+    const held = range.to === Number.POSITIVE_INFINITY && this.#known !== undefined && verify === undefined;
     const asked = verify === undefined ? range.next : verify.offset;
     const pull: Pull = { range, asked, maxMessages, sentAt: this.#options.shared.deps.clock.monotonic(), held, verify };
     range.waiting = true;
@@ -180,12 +184,14 @@ export class PullLoop {
     }
     try {
       this.#react(pull, answer, judge(answer, pull.asked, this.#doing));
+      this.#checkRoute();
     } catch (cause) {
       this.retry(toIsthmusError(cause));
     }
   }
 
   #react(pull: Pull, answer: Command, verdict: Verdict): void {
+    const { shared, read } = this.#options;
     switch (verdict.kind) {
       case 'found':
         this.#found(pull, answer.body, verdict.header);
@@ -209,7 +215,7 @@ export class PullLoop {
         this.#doubtful(pull, verdict);
         return;
       case 'trouble':
-        if (verdict.groupMissing) void this.#createGroup();
+        if (verdict.groupMissing && this.#reading !== undefined) void shared.groups.tryCreate(this.#reading.address, read.group);
         this.retry(verdict.error);
         return;
     }
@@ -250,7 +256,7 @@ export class PullLoop {
 
   /** Gives up a range and all behind it, and pulls from its beginning again; at the end of the queue the broker then holds the pull. */
   #again(pull: Pull): void {
-    if (pull.range.to !== Number.POSITIVE_INFINITY) this.#known = Math.min(this.#known, pull.range.next);
+    if (pull.range.to !== Number.POSITIVE_INFINITY) this.#known = Math.min(this.#known ?? 0, pull.range.next);
     this.#options.window.cutFrom(pull.range);
     this.issue();
   }
@@ -271,7 +277,7 @@ export class PullLoop {
 
   /** An answer that makes sense: all is well. */
   #heard(header: PullHeader): void {
-    this.#known = Math.max(this.#known, header.maxOffset);
+    this.#known = Math.max(this.#known ?? 0, header.maxOffset);
     this.#extent = { begin: offsetPosition(header.minOffset), end: offsetPosition(header.maxOffset) };
     this.#verify = undefined;
     this.#doubt.clear();
@@ -280,16 +286,16 @@ export class PullLoop {
       this.#troubled = false;
       this.#options.read.onTrouble(undefined);
     }
-    const now = this.#options.shared.deps.clock.monotonic();
-    if (now - this.#routeCheckedAt > ROUTE_CHECK_MILLIS) this.#checkRoute(now);
   }
 
   /** A master that lost its role may keep answering; the name servers know better. */
-  #checkRoute(now: number): void {
+  #checkRoute(): void {
     const { lane, queue, shared } = this.#options;
+    const now = shared.deps.clock.monotonic();
+    if (this.#reading === undefined || now - this.#routeCheckedAt <= ROUTE_CHECK_MILLIS) return;
     this.#routeCheckedAt = now;
     const broker = shared.routes.peek(lane.topic)?.brokers.find(({ brokerName }) => brokerName === queue.brokerName);
-    if (broker?.reader === undefined || broker.reader === this.#reading?.address) return;
+    if (broker?.reader === undefined || broker.reader === this.#reading.address) return;
     this.#interrupt();
     void this.connect();
   }
@@ -356,21 +362,6 @@ export class PullLoop {
       );
     } catch (error) {
       this.retry(toIsthmusError(error));
-    }
-  }
-
-  async #createGroup(): Promise<void> {
-    const { shared, read, lane } = this.#options;
-    const address = this.#reading?.address;
-    if (address === undefined) return;
-    try {
-      await shared.groups.create(address, read.group);
-    } catch (error) {
-      this.#options.shared.deps.log.warn('group-create-failed', {
-        group: read.group,
-        topic: lane.topic,
-        message: toIsthmusError(error).message,
-      });
     }
   }
 

@@ -11,6 +11,17 @@ const MIN_DEPTH = 4;
 /** 64 pulls of 32 messages every 100 ms are 20,000 messages/s for one queue on another continent. */
 const MAX_DEPTH = 64;
 const FIRST_GUESS_BYTES = 512;
+/** What a broker gives at most for one pull, unless a single message is larger or it is configured otherwise. */
+const UNKNOWN_ANSWER_BYTES = 256 * 1024;
+
+/** The next pull. */
+export interface PullPlan {
+  /** Its range has no end: it takes what there is. */
+  readonly open: boolean;
+  readonly ask: number;
+  /** What the answer will take. */
+  readonly bytes: number;
+}
 
 /**
  * Learns how a queue is read best: how many messages to ask for in one pull, how many bytes they will take, and how many pulls to keep
@@ -34,15 +45,23 @@ export class PullPace {
     return this.#depth;
   }
 
-  /** How many messages the next range should have. */
-  ask(): number {
+  /** What to ask for next, where `backlog` messages are known to follow; `undefined` = neither their number nor their size is known yet. */
+  plan(backlog: number | undefined): PullPlan {
+    if (backlog === undefined) return { open: true, ask: this.#askOpen(), bytes: UNKNOWN_ANSWER_BYTES };
+    // At the end a pull may be held for long; it must not keep bytes from lanes that have something to read.
+    if (backlog <= 0) return { open: true, ask: this.#askOpen(), bytes: this.estimateBytes(1) };
+    const ask = Math.min(this.#ask(), backlog);
+    return { open: false, ask, bytes: this.estimateBytes(ask) };
+  }
+
+  #ask(): number {
     const stretch = ++this.#pulls % STRETCH_EVERY === 0 ? STRETCH_FACTOR : 1;
     const fitting = Math.max(1, Math.floor(MAX_ANSWER_BYTES / this.#bytesPerMessage));
     return Math.min(this.#stride * stretch, fitting, MAX_ASK);
   }
 
-  /** How many messages a pull of open range should ask for: it waits for nothing, so it may try for all. */
-  askOpen(): number {
+  /** A pull of open range waits for nothing, so it may try for more than was given so far. */
+  #askOpen(): number {
     return Math.min(MAX_ASK, Math.max(this.#stride * STRETCH_FACTOR, USUAL_STRIDE));
   }
 

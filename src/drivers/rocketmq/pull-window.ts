@@ -60,10 +60,19 @@ export class PullWindow {
     return this.ranges.some((range) => range.waiting);
   }
 
-  /** Adds a range that `bytes` are charged for. `undefined` when the budget has no room; the first piece of a lane is always granted. */
-  add(to: number, bytes: number): PullRange | undefined {
-    if (!this.#budget.tryTake(bytes, this.#heldBytes === 0)) return undefined;
+  get empty(): boolean {
+    return this.#heldBytes === 0;
+  }
+
+  /** Charges `bytes` for what is to be asked for; false when the budget has no room. */
+  tryCharge(bytes: number): boolean {
+    if (!this.#budget.tryTake(bytes, false)) return false;
     this.#heldBytes += bytes;
+    return true;
+  }
+
+  /** Adds a range that `bytes` were charged for. */
+  add(to: number, bytes: number): PullRange {
     const range: PullRange = {
       from: this.end,
       to,
@@ -145,7 +154,9 @@ export class PullWindow {
     }
   }
 
+  /** Drops a range and all behind it. */
   cutFrom(range: PullRange): void {
+    if (range.dropped) return;
     this.cutAfter(range);
     this.ranges.pop();
     this.#drop(range);

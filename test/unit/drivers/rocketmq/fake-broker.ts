@@ -47,11 +47,12 @@ export class FakeBroker {
   intercept: ((command: Command) => Reply | 'silence' | undefined) | undefined;
   /** Takes over when the answers to other requests than pulls are sent. */
   reorder: ((send: () => void) => void) | undefined;
+  /** Requests that wait for their answer, held pulls not counted. */
+  underWay = 0;
   /** The most requests that waited for their answer at one time. */
   mostUnderWay = 0;
   /** Answers to requests that this side has made. */
   readonly answersSeen: Command[] = [];
-  #underWay = 0;
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
   #held: HeldPull[] = [];
@@ -131,9 +132,9 @@ export class FakeBroker {
     if (command.code === RequestCode.PULL_MESSAGE) this.#notePull(command);
     const reply = this.intercept?.(command) ?? this.#reply(socket, command);
     if (reply === 'silence') return;
-    this.mostUnderWay = Math.max(this.mostUnderWay, ++this.#underWay);
+    this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
     const answer = (): void => {
-      this.#underWay--;
+      this.underWay--;
       this.#answer(socket, command, reply);
     };
     if (this.delayMillis > 0 && command.code === RequestCode.PULL_MESSAGE) setTimeout(answer, this.delayMillis);

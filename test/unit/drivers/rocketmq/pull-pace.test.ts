@@ -8,10 +8,13 @@ describe('the pace of pulls', () => {
     pace = new PullPace();
   });
 
+  /** How many messages it asks for in the middle of a long queue. */
+  const ask = (): number => pace.plan(1_000_000).ask;
+
   /** Pulls against a broker that gives so many messages of so many bytes at most. */
   function run(pulls: number, gives: number, bytes = 100, millis = 1): number[] {
     return Array.from({ length: pulls }, () => {
-      const asked = pace.ask();
+      const asked = ask();
       const messages = Math.min(asked, gives);
       pace.answered(asked, messages, messages * bytes, messages < asked, millis);
       return asked;
@@ -19,7 +22,17 @@ describe('the pace of pulls', () => {
   }
 
   it('asks for what brokers usually give', () => {
-    expect(pace.ask()).toBe(32);
+    expect(ask()).toBe(32);
+  });
+
+  it('asks for no more than there is, and for an open end where it is reached', () => {
+    expect(pace.plan(7)).toMatchObject({ open: false, ask: 7 });
+    expect(pace.plan(0).open).toBe(true);
+  });
+
+  it('reckons with a full answer where nothing is known, and with little where nothing is there yet', () => {
+    expect(pace.plan(undefined)).toMatchObject({ open: true, bytes: 256 * 1024 });
+    expect(pace.plan(0).bytes).toBeLessThan(1_024);
   });
 
   it('comes down to what a broker gives from disk, and up again', () => {
@@ -29,21 +42,21 @@ describe('the pace of pulls', () => {
 
   it('finds a broker that gives a thousand, but never asks for more than it may', () => {
     run(500, 5_000);
-    expect(pace.ask()).toBe(MAX_ASK);
-    expect(pace.askOpen()).toBe(MAX_ASK);
+    expect(ask()).toBe(MAX_ASK);
+    expect(pace.plan(0)).toMatchObject({ open: true, ask: MAX_ASK });
   });
 
   it('asks for fewer messages when they are large', () => {
     run(100, 32, 256 * 1024);
-    expect(pace.ask()).toBeLessThanOrEqual(5);
+    expect(ask()).toBeLessThanOrEqual(5);
     expect(pace.estimateBytes(1)).toBeGreaterThan(200 * 1024);
   });
 
   it('asks for single messages after an answer was too large for a frame, and recovers', () => {
     pace.tooLarge();
-    expect(pace.ask()).toBe(1);
+    expect(ask()).toBe(1);
     run(2_000, 32);
-    expect(pace.ask()).toBeGreaterThanOrEqual(16);
+    expect(ask()).toBeGreaterThanOrEqual(16);
   });
 
   it('deepens while the reader starves and answers take no longer than the way', () => {
