@@ -4,7 +4,7 @@ import { encodeMessageId } from './message-id.ts';
 import { ProtoWriter } from './protobuf.ts';
 
 /**
- * SUBSCRIBE (4) as a reader: topic 1, subscription 2, subType 3 (0 = Exclusive), consumer_id 4, request_id 5, durable 8, start_message_id 9, force_topic_creation 13.
+ * SUBSCRIBE (4) as a reader: topic 1, subscription 2, subType 3 (0 = Exclusive), consumer_id 4, request_id 5, durable 8, start_message_id 9, force_topic_creation 15.
  *
  * `durable: false`, because only then `start_message_id` is honoured; it is inclusive. Never on the parent name of a partitioned topic: that would create a
  * stray topic of this name beside the partitions, hence also `force_topic_creation: false`.
@@ -26,7 +26,7 @@ export function encodeSubscribe(requestId: number, subscribe: Subscribe): Buffer
     .int(5, requestId)
     .bool(8, false)
     .message(9, encodeMessageId(subscribe.from))
-    .bool(13, false);
+    .bool(15, false);
   return commandFrame(COMMAND.subscribe, body);
 }
 
