@@ -1,4 +1,4 @@
-import { cpus, release, totalmem, type } from 'node:os';
+import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { pulsarVersion, rocketmqVersion } from '../brokers/artifacts.ts';
 
 export type Machine = {
@@ -9,6 +9,8 @@ export type Machine = {
   readonly node: string;
   readonly rocketmq: string;
   readonly pulsar: string;
+  /** Processes that ran or waited in the minute before the start: well below the number of cores, or the figures are somebody else's. */
+  readonly load_before: number;
 };
 
 export function describeMachine(): Machine {
@@ -21,5 +23,6 @@ export function describeMachine(): Machine {
     node: process.version,
     rocketmq: rocketmqVersion,
     pulsar: pulsarVersion,
+    load_before: Number((loadavg()[0] ?? 0).toFixed(1)),
   };
 }

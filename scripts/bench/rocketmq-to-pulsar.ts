@@ -72,6 +72,9 @@ export async function benchRocketmqToPulsar(options: Options): Promise<Result> {
     { name: '128B', topic: `bench-128-${stamp}`, count: 1_000_000 / scale, size: 128 },
     { name: '1KiB', topic: `bench-1024-${stamp}`, count: 500_000 / scale, size: 1024 },
   ];
+  const machine = describeMachine();
+  if (machine.load_before > machine.cores / 2)
+    options.report(`the machine is busy (load ${machine.load_before}): the figures will not be its best`);
   options.report('compiling');
   await buildIsthmus();
   return await withBed({ ...options, nodeArgs }, async (bed) => {
@@ -84,7 +87,7 @@ export async function benchRocketmqToPulsar(options: Options): Promise<Result> {
     const idle = wanted('idle')
       ? await orNothing(bed, 'idle', async () => await measureIdle(bed, idleTopics, options.quick ? 10 : 40))
       : undefined;
-    return summary(options, rows, latency, idle);
+    return summary(options, machine, rows, latency, idle);
   });
 }
 
@@ -158,11 +161,17 @@ async function orNothing<T>(bed: Bed, part: string, measure: () => Promise<T>): 
   }
 }
 
-function summary(options: Options, rows: readonly ResultRow[], latency: Latency | undefined, idle: Idle | undefined): Result {
+function summary(
+  options: Options,
+  machine: Machine,
+  rows: readonly ResultRow[],
+  latency: Latency | undefined,
+  idle: Idle | undefined,
+): Result {
   return {
     bench: 'rocketmq-to-pulsar',
     quick: options.quick,
-    machine: describeMachine(),
+    machine,
     rows,
     latency: {
       p50_ms: rounded(latency?.p50 ?? null, 2),

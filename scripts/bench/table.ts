@@ -7,7 +7,7 @@ export function renderTable(result: Result): string {
   const { machine, latency, idle } = result;
   return [
     `${result.bench} on ${machine.cores} x ${machine.cpu}, ${machine.memory_gib} GiB, ${machine.system}, Node ${machine.node},`,
-    `RocketMQ ${machine.rocketmq}, Pulsar ${machine.pulsar}; brokers, eyes and both bridges share these cores. Medians.`,
+    `RocketMQ ${machine.rocketmq}, Pulsar ${machine.pulsar}; brokers, eyes and both bridges share these cores. Medians. Load before: ${machine.load_before}.`,
     ...(result.quick ? ['QUICK: a tenth of the work; most of what is measured is warming up.'] : []),
     '',
     line('', 'ours', 'rival', 'ratio', 'target', ''),
