@@ -40,7 +40,8 @@ export async function rebuildLaneTable(
     };
     const look = await sink.scan(target, partition, undefined, LOOK_ENTRIES, note);
     if (lane === '' && !look.fromBeginning) await sink.scan(target, partition, BEFORE_ALL, Number.POSITIVE_INFINITY, note);
-    table.push(lane);
+    // A lane has one partition: where key routing was in force before, the marks of one lane lie in many.
+    table.push(table.includes(lane) ? '' : lane);
   }
   return table.every((lane) => lane === '') ? [] : table;
 }

@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto';
 import { IsthmusError, toIsthmusError } from '../errors.ts';
+import { within } from '../lib/abort.ts';
 import type { ByteBudget } from '../lib/byte-budget.ts';
+import { forEachLimited } from '../lib/concurrency.ts';
 import type { LanePlan } from '../mirror/lane-plan.ts';
 import { Mirror } from '../mirror/mirror.ts';
 import type { TopicDescription } from '../model/lane.ts';
@@ -18,6 +21,9 @@ import { extendLaneTable, rebuildLaneTable } from './lane-table.ts';
 /** New topics and queues are seen within this time. */
 const DISCOVERY_MILLIS = 5_000;
 const RETRY_MILLIS = 1_000;
+const TOPICS_AT_A_TIME = 8;
+/** How long a closing mirror waits for its look for topics. */
+const LOOK_MILLIS = 1_000;
 
 export interface ManagedDeps {
   readonly store: StateStore;
@@ -28,6 +34,17 @@ export interface ManagedDeps {
   readonly budget: ByteBudget;
   /** Whether another mirror of the link has this source topic already; its name, for the message. */
   readonly ownerOf: (topic: string, asking: MirrorKey) => string | undefined;
+}
+
+/** What a link reads from and writes to. Throws INVALID_REQUEST where a driver cannot do that. */
+export function endsOf(link: LinkSpec, source: Cluster, target: Cluster): { readonly reads: Source; readonly writes: Sink } {
+  if (source.source === undefined || target.sink === undefined) {
+    throw new IsthmusError(
+      'INVALID_REQUEST',
+      `mirroring over the link ${link.name}: ${source.type} -> ${target.type} is not supported by this version`,
+    );
+  }
+  return { reads: source.source, writes: target.sink };
 }
 
 /** A wanted mirror that is being made to run: finds its topics again and again, makes their targets, and keeps a Mirror as planned. */
@@ -44,6 +61,8 @@ export class ManagedMirror {
   readonly #abort = new AbortController();
   readonly #tables = new Map<string, string[]>();
   readonly #plans = new Map<string, readonly LanePlan[]>();
+  /** Topics that are ours, from the moment that nobody else had them. */
+  readonly #claims = new Set<string>();
   readonly #topicTroubles = new Map<string, Trouble>();
   #mirror: Mirror | undefined;
   #trouble: Trouble | undefined;
@@ -51,14 +70,7 @@ export class ManagedMirror {
   readonly #running: Promise<void>;
 
   constructor(key: MirrorKey, link: LinkSpec, spec: MirrorSpec, source: Cluster, target: Cluster, deps: ManagedDeps) {
-    const reads = source.source;
-    const writes = target.sink;
-    if (reads === undefined || writes === undefined) {
-      throw new IsthmusError(
-        'INVALID_REQUEST',
-        `mirroring over the link ${link.name}: ${source.type} -> ${target.type} is not supported by this version`,
-      );
-    }
+    const { reads, writes } = endsOf(link, source, target);
     this.key = key;
     this.link = link;
     this.spec = spec;
@@ -77,6 +89,11 @@ export class ManagedMirror {
 
   get topics(): readonly string[] {
     return [...this.#plans.keys()].sort();
+  }
+
+  /** Whether a topic of the source belongs to this mirror, also while it is still being arranged. */
+  claims(topic: string): boolean {
+    return this.#claims.has(topic);
   }
 
   /** Whether the topics were looked for successfully at least once. */
@@ -99,10 +116,10 @@ export class ManagedMirror {
     for (const [topic, table] of this.#tables) await this.#deps.store.saveLaneTable(this.key, topic, table);
   }
 
+  /** Ends it, with the last checkpoints kept. A look for topics that hangs is left behind: it finds the mirror closed. */
   async close(): Promise<void> {
     this.#abort.abort();
-    await this.#running;
-    await this.#mirror?.close();
+    await Promise.all([within(this.#running, this.#deps.clock, LOOK_MILLIS), this.#mirror?.close()]);
   }
 
   async #run(): Promise<void> {
@@ -123,6 +140,7 @@ export class ManagedMirror {
   async #makeMirror(): Promise<Mirror> {
     const { store, clock, random, budget, recorder } = this.#deps;
     const checkpoints = await store.loadCheckpoints(this.key);
+    if (this.#abort.signal.aborted) throw new IsthmusError('CLOSED', 'starting a mirror: it was closed');
     const context = {
       link: this.link.name,
       spec: this.spec,
@@ -141,15 +159,17 @@ export class ManagedMirror {
   async #discover(mirror: Mirror): Promise<void> {
     const topics = await this.#findTopics();
     this.#discovered = true;
-    for (const topic of topics) {
+    // Several at a time: one that waits for its cluster must not keep the others waiting.
+    await forEachLimited(topics, TOPICS_AT_A_TIME, async (topic) => {
       if (this.#abort.signal.aborted) return;
       try {
         await this.#arrange(mirror, topic);
         this.#clearTopicTrouble(topic);
       } catch (error) {
+        if (!this.#plans.has(topic)) this.#claims.delete(topic);
         this.#noteTopicTrouble(topic, toIsthmusError(error));
       }
-    }
+    });
     for (const topic of this.#topicTroubles.keys()) if (!topics.includes(topic)) this.#clearTopicTrouble(topic);
   }
 
@@ -167,6 +187,8 @@ export class ManagedMirror {
         'CONFLICT',
         `mirroring the topic ${topic}: the mirror ${owner} of this link has it already; exclude it from one of the two`,
       );
+    // Before anything is waited for: two mirrors that look at the same time would both find the topic free.
+    this.#claims.add(topic);
     const description = await this.#source.admin.describeTopic(topic);
     if (description === undefined || description.lanes.length === 0) {
       throw new IsthmusError(
@@ -192,12 +214,12 @@ export class ManagedMirror {
       targetTopic,
       partitions,
     });
-    const { routing } = this.spec;
+    const { routing, retentionMinutes: retention } = this.spec;
     if (routing.mode === 'key') {
       // An existing topic keeps its number of partitions: growing it would move keys away from their earlier records.
       const there = await this.#target.admin.describeTopic(targetTopic);
       const count =
-        there?.lanes.length || (await this.#target.admin.ensureTopic(targetTopic, routing.partitions ?? source.lanes.length));
+        there?.lanes.length || (await this.#target.admin.ensureTopic(targetTopic, routing.partitions ?? source.lanes.length, retention));
       const all = Array.from({ length: count }, (_, partition) => partition);
       return readable.map((lane) => toPlan(lane, all));
     }
@@ -217,8 +239,10 @@ export class ManagedMirror {
     }
     const extended = extendLaneTable(table, names);
     // The target grows before a lane begins that needs the new partition.
-    await this.#target.admin.ensureTopic(targetTopic, extended.length);
-    await store.saveLaneTable(this.key, source.topic, extended);
+    await this.#target.admin.ensureTopic(targetTopic, extended.length, this.spec.retentionMinutes);
+    if (extended.length !== table.length || extended.some((lane, i) => lane !== table[i])) {
+      await store.saveLaneTable(this.key, source.topic, extended);
+    }
     this.#tables.set(source.topic, extended);
     return extended;
   }
@@ -239,10 +263,13 @@ export class ManagedMirror {
   }
 }
 
+const MAX_GROUP_NAME = 120;
+
 /**
  * Our own consumer group at the source; RocketMQ allows letters, digits, `%`, `|`, `-` and `_`, 120 in all. The target is part of it: two regions that call
  * their links alike would otherwise move each other's second checkpoint.
  */
 function groupName(key: MirrorKey, targetCluster: string): string {
-  return `isthmus-${key.link}-${key.mirror}-${targetCluster}`;
+  const name = `isthmus-${key.link}-${key.mirror}-${targetCluster}`;
+  return name.length <= MAX_GROUP_NAME ? name : `isthmus-${createHash('sha256').update(name).digest('hex').slice(0, 40)}`;
 }

@@ -63,7 +63,8 @@ function mirrorState(wanted: WantedMirror, running: ManagedMirror | undefined, l
   if (wanted.paused) return 'paused';
   if (running === undefined || !running.discovered) return running?.trouble === undefined ? 'starting' : 'waiting';
   if (lanes.some((lane) => lane.state === 'stopped')) return 'stopped';
-  if (running.trouble !== undefined || lanes.length === 0 || lanes.some((lane) => lane.state === 'waiting')) return 'waiting';
+  // A glob that matches nothing yet is no trouble: the mirror does all that there is to do.
+  if (running.trouble !== undefined || lanes.some((lane) => lane.state === 'waiting')) return 'waiting';
   return lanes.every((lane) => lane.state === 'running') ? 'running' : 'starting';
 }
 

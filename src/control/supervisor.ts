@@ -1,4 +1,5 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
+import { within } from '../lib/abort.ts';
 import type { ByteBudget } from '../lib/byte-budget.ts';
 import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
 import type { Clock } from '../spi/clock.ts';
@@ -7,12 +8,14 @@ import type { Log } from '../spi/log.ts';
 import type { Recorder } from '../spi/recorder.ts';
 import type { MirrorKey, StateStore } from '../spi/state-store.ts';
 import type { ClusterStatus, Control, LaneStatus, MirrorStatus, ProcessStatus, TopicListing, Trouble } from './api.ts';
-import { ManagedMirror } from './managed-mirror.ts';
+import { endsOf, ManagedMirror } from './managed-mirror.ts';
 import { mirrorName, Registry, type WantedMirror } from './registry.ts';
 import { laneStatus, mirrorStatus, toTrouble } from './status.ts';
 
 const STATE_CHECK_MILLIS = 3_000;
 const CLUSTER_CHECK_MILLIS = 10_000;
+/** Whatever hangs after this is left behind: the next process finds in the target what was stored. */
+const CLOSE_MILLIS = 9_000;
 
 export interface SupervisorDeps {
   readonly region: string;
@@ -34,6 +37,8 @@ export class Supervisor implements Control {
   readonly #registry: Registry;
   readonly #links: ReadonlyMap<string, LinkSpec>;
   readonly #running = new Map<string, ManagedMirror>();
+  /** Mirrors that the configuration or the store wants and that cannot run. */
+  readonly #refused = new Map<string, Trouble>();
   readonly #clusterTroubles = new Map<string, Trouble>();
   readonly #reached = new Set<string>();
   readonly #abort = new AbortController();
@@ -59,9 +64,13 @@ export class Supervisor implements Control {
   /** Ends all mirrors, each with its last checkpoint kept. */
   async close(): Promise<void> {
     this.#abort.abort();
-    await Promise.all(this.#loops);
-    await this.#changes.catch(() => undefined);
-    await Promise.all([...this.#running.values()].map((mirror) => mirror.close()));
+    const { clock, log } = this.#deps;
+    const ending = [
+      ...this.#loops,
+      this.#changes.catch(() => undefined),
+      ...[...this.#running.values()].map((mirror) => mirror.close()),
+    ];
+    if (!(await within(Promise.all(ending), clock, CLOSE_MILLIS))) log.warn('left-behind', { afterMillis: CLOSE_MILLIS });
   }
 
   status(): ProcessStatus {
@@ -122,7 +131,8 @@ export class Supervisor implements Control {
 
   addMirror(link: string, spec: MirrorSpec): Promise<MirrorStatus> {
     return this.#change(async () => {
-      this.#link(link);
+      const ends = this.#link(link);
+      endsOf(ends, this.#cluster(ends.from), this.#cluster(ends.to));
       const key = { link, mirror: spec.name };
       if (this.#registry.has(key))
         throw new IsthmusError(
@@ -188,6 +198,7 @@ export class Supervisor implements Control {
   }
 
   #change<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#abort.signal.aborted) return Promise.reject(new IsthmusError('CLOSED', 'changing mirrors: this process is ending'));
     if (this.#generation === undefined) {
       return Promise.reject(
         new IsthmusError('STATE_UNAVAILABLE', 'changing mirrors: the state store has not been reached yet; try again when it is'),
@@ -203,23 +214,37 @@ export class Supervisor implements Control {
     const { store, clock, log, recorder, random, budget } = this.#deps;
     const ownerOf = (topic: string, asking: MirrorKey): string | undefined => this.#ownerOf(topic, asking);
     const deps = { store, clock, log, recorder, random, budget, ownerOf };
+    if (this.#abort.signal.aborted) return;
     const managed = new ManagedMirror(wanted.key, link, wanted.spec, this.#cluster(link.from), this.#cluster(link.to), deps);
     this.#running.set(mirrorName(wanted.key), managed);
     log.info('mirror-started', { link: link.name, mirror: wanted.key.mirror, from: link.from, to: link.to });
   }
 
+  /** One mirror that cannot run must not keep the others from it. */
+  #startOrRefuse(wanted: WantedMirror): void {
+    try {
+      this.#startMirror(wanted);
+    } catch (raw) {
+      const error = toIsthmusError(raw);
+      this.#refused.set(mirrorName(wanted.key), toTrouble(error, this.#deps.clock.now()));
+      this.#deps.log.error('mirror-refused', { ...wanted.key, code: error.code, detail: error.message });
+    }
+  }
+
   async #stopMirror(key: MirrorKey): Promise<void> {
     const name = mirrorName(key);
     const managed = this.#running.get(name);
-    this.#running.delete(name);
+    // It keeps its topics until its lanes have ended.
     await managed?.close();
+    this.#running.delete(name);
+    this.#refused.delete(name);
     if (managed !== undefined) this.#deps.log.info('mirror-ended', { ...key });
   }
 
-  /** The mirror that has a topic already: a topic belongs to the mirror that has run it first. */
+  /** The mirror that has a topic already: a topic belongs to the mirror that has claimed it first. */
   #ownerOf(topic: string, asking: MirrorKey): string | undefined {
     for (const [name, other] of this.#running) {
-      if (name !== mirrorName(asking) && other.key.link === asking.link && other.topics.includes(topic)) return name;
+      if (name !== mirrorName(asking) && other.key.link === asking.link && other.claims(topic)) return name;
     }
     return undefined;
   }
@@ -249,7 +274,7 @@ export class Supervisor implements Control {
       const ignored = await this.#registry.load(new Set(this.#links.keys()));
       for (const entry of ignored) log.warn('registry-entry-ignored', entry);
       this.#generation = generation;
-      for (const wanted of this.#registry.wanted) if (!wanted.paused) this.#startMirror(wanted);
+      for (const wanted of this.#registry.wanted) if (!wanted.paused) this.#startOrRefuse(wanted);
       return;
     }
     log.error('state-store-emptied', { detail: 'registry, checkpoints and lane tables are written again' });
@@ -259,21 +284,23 @@ export class Supervisor implements Control {
   }
 
   async #watchClusters(): Promise<void> {
-    const { clusters, clock, log } = this.#deps;
+    const { clusters, clock } = this.#deps;
     while (!this.#abort.signal.aborted) {
-      for (const [name, { cluster }] of clusters) {
-        try {
-          await cluster.admin.listTopics();
-          if (this.#clusterTroubles.delete(name)) log.info('cluster-back', { cluster: name });
-          this.#reached.add(name);
-        } catch (raw) {
-          const error = toIsthmusError(raw);
-          if (!this.#clusterTroubles.has(name))
-            log.warn('cluster-away', { cluster: name, code: error.code, detail: error.message });
-          this.#clusterTroubles.set(name, toTrouble(error, this.#clusterTroubles.get(name)?.since ?? clock.now()));
-        }
-      }
+      await Promise.all([...clusters].map(([name, { cluster }]) => this.#lookAtCluster(name, cluster)));
       await clock.sleep(CLUSTER_CHECK_MILLIS, this.#abort.signal);
+    }
+  }
+
+  async #lookAtCluster(name: string, cluster: Cluster): Promise<void> {
+    const { clock, log } = this.#deps;
+    try {
+      await cluster.admin.listTopics();
+      if (this.#clusterTroubles.delete(name)) log.info('cluster-back', { cluster: name });
+      this.#reached.add(name);
+    } catch (raw) {
+      const error = toIsthmusError(raw);
+      if (!this.#clusterTroubles.has(name)) log.warn('cluster-away', { cluster: name, code: error.code, detail: error.message });
+      this.#clusterTroubles.set(name, toTrouble(error, this.#clusterTroubles.get(name)?.since ?? clock.now()));
     }
   }
 
@@ -293,7 +320,9 @@ export class Supervisor implements Control {
   }
 
   #mirrorStatus(wanted: WantedMirror): MirrorStatus {
-    return mirrorStatus(wanted, this.#link(wanted.key.link), this.#running.get(mirrorName(wanted.key)));
+    const status = mirrorStatus(wanted, this.#link(wanted.key.link), this.#running.get(mirrorName(wanted.key)));
+    const trouble = this.#refused.get(mirrorName(wanted.key));
+    return trouble === undefined ? status : { ...status, state: 'failed', trouble };
   }
 
   #apiMirror(key: MirrorKey, doing: string): WantedMirror {
