@@ -59,7 +59,7 @@ export class Progress {
   /** Begins an attempt with what the look at the target has shown. */
   begin(recovery: Recovery): Watermark {
     this.#watermark = new Watermark(recovery.from);
-    this.#places = new TargetPlaces(recovery.targets);
+    this.#places = new TargetPlaces(recovery.targets, this.#plan.partitions);
     for (const entry of recovery.found) {
       // Without this the place would pass a found batch whose records lie beyond the watermark, and the next look would miss them.
       this.#places.stored(entry);

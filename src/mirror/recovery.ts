@@ -40,7 +40,7 @@ export interface RecoveryPlan extends LookPlan {
 }
 
 /** Names a target partition in a checkpoint. With the topic in it, a mirror that is renamed looks at its new target from the beginning. */
-export function partitionKey(topic: string, partition: number): string {
+export function partitionKey(topic: string, partition: number | ''): string {
   return `${topic}#${partition}`;
 }
 
@@ -58,24 +58,43 @@ export async function recover(source: Source, sink: Sink, plan: RecoveryPlan): P
   const committed = await source.committed(plan.lane, plan.group);
   const looks: Look[] = [];
   for (const partition of plan.partitions) looks.push(await lookBack(sink, plan, partition, committed));
-  const from = committed ?? placeSeen(looks) ?? (await source.resolveStart(plan.lane, startAt(plan.start)));
-  const targets = new Map(looks.map((look) => [look.partition, startOfLook(look, from)]));
-  return summarize(
-    from,
-    looks.flatMap((look) => look.marks),
-    targets,
-    looks.reduce((sum, look) => sum + look.entries, 0),
-  );
+  return summarize(committed ?? placeSeen(looks) ?? (await source.resolveStart(plan.lane, startAt(plan.start))), looks);
 }
 
 /** What a look at a partition's end has found of our lane. */
 interface Look {
   readonly partition: number;
+  /** Those of records at or after the place where the lane goes on, as far as that is known. */
   readonly marks: readonly FoundMark[];
+  /** The first position of the first mark in view. */
+  readonly first: Position | undefined;
+  /** Behind this place in the partition lie all `marks`. */
+  readonly place: Position;
   readonly entries: number;
   readonly fromBeginning: boolean;
-  /** Where the partition ended before the look began. */
-  readonly tail: Position | undefined;
+}
+
+interface Scope {
+  readonly partition: number;
+  /** Looks from behind this place; `undefined`: at the newest `limitEntries`. */
+  readonly after: Position | undefined;
+  readonly limitEntries: number;
+  /** Where the lane goes on, where that is known. */
+  readonly from: Position | undefined;
+}
+
+async function look(sink: Sink, plan: LookPlan, { partition, after, limitEntries, from }: Scope): Promise<Look> {
+  const marks: FoundMark[] = [];
+  let first: Position | undefined;
+  let place = after ?? BEFORE_ALL;
+  const report = await sink.scan(plan.targetTopic, partition, after, limitEntries, (mark) => {
+    const ours = isOurs(mark, plan);
+    if (ours) first ??= mark.provenance.runs[0]?.first;
+    if (ours && (from === undefined || comparePositions(endOf(mark), from) > 0)) marks.push(mark);
+    // Others' entries are passed too: a lane that is idle would otherwise read all that they write each time it begins.
+    else if (marks.length === 0) place = mark.target;
+  });
+  return { ...report, partition, marks, first, place };
 }
 
 /**
@@ -85,62 +104,49 @@ interface Look {
 function placeSeen(looks: readonly Look[]): Position | undefined {
   let cut: Position | undefined;
   let begin: Position | undefined;
-  for (const look of looks) {
-    const first = look.marks[0]?.provenance.runs[0]?.first;
+  for (const { first, fromBeginning } of looks) {
     if (first === undefined) continue;
     if (begin === undefined || comparePositions(first, begin) < 0) begin = first;
-    if (!look.fromBeginning && (cut === undefined || comparePositions(first, cut) > 0)) cut = first;
+    if (!fromBeginning && (cut === undefined || comparePositions(first, cut) > 0)) cut = first;
   }
   return cut ?? begin;
 }
 
-async function fromCheckpoint(sink: Sink, plan: RecoveryPlan, checkpoint: Checkpoint): Promise<Recovery> {
-  const marks: FoundMark[] = [];
-  const targets = new Map<number, Position>();
-  let entriesRead = 0;
-  for (const partition of plan.partitions) {
-    const after = checkpoint.targets[partitionKey(plan.targetTopic, partition)] ?? BEFORE_ALL;
-    targets.set(partition, after);
-    const report = await sink.scan(plan.targetTopic, partition, after, Number.POSITIVE_INFINITY, (mark) => {
-      if (isOurs(mark, plan)) marks.push(mark);
-    });
-    entriesRead += report.entries;
+async function fromCheckpoint(sink: Sink, plan: RecoveryPlan, { next, targets }: Checkpoint): Promise<Recovery> {
+  const looks: Look[] = [];
+  for (const partition of new Set([...plan.partitions, ...formerPartitions(plan, targets)])) {
+    const after = targets[partitionKey(plan.targetTopic, partition)] ?? BEFORE_ALL;
+    looks.push(await look(sink, plan, { partition, after, limitEntries: Number.POSITIVE_INFINITY, from: next }));
   }
-  return summarize(checkpoint.next, marks, targets, entriesRead);
+  return summarize(next, looks);
+}
+
+/** Partitions that the lane wrote before its routing was changed: what they have beyond the checkpoint must not be written again elsewhere. */
+function formerPartitions(plan: LookPlan, targets: Checkpoint['targets']): number[] {
+  const prefix = partitionKey(plan.targetTopic, '');
+  const inTopic = Object.keys(targets).filter((key) => key.startsWith(prefix));
+  return inTopic.map((key) => Number(key.slice(prefix.length))).filter((partition) => !plan.partitions.includes(partition));
 }
 
 /**
  * Reads a partition's newest entries, further and further back, until they begin before `committed` for sure: all records from
  * there on are then in view. Without a committed offset the lane is new here, or everything was wiped: a bounded look must do.
  */
-async function lookBack(sink: Sink, plan: RecoveryPlan, partition: number, committed: Position | undefined): Promise<Look> {
+async function lookBack(sink: Sink, plan: LookPlan, partition: number, committed: Position | undefined): Promise<Look> {
   const tail = await sink.tail(plan.targetTopic, partition);
-  for (let limit = committed === undefined ? BLIND_LOOK_ENTRIES : FIRST_LOOK_ENTRIES; ; limit *= 4) {
-    const marks: FoundMark[] = [];
-    const report = await sink.scan(plan.targetTopic, partition, undefined, limit, (mark) => {
-      if (isOurs(mark, plan)) marks.push(mark);
-    });
-    const first = marks[0]?.provenance.runs[0]?.first;
+  for (let limitEntries = committed === undefined ? BLIND_LOOK_ENTRIES : FIRST_LOOK_ENTRIES; ; limitEntries *= 4) {
+    const seen = await look(sink, plan, { partition, after: undefined, limitEntries, from: committed });
     const farEnough =
-      committed === undefined || (first !== undefined && comparePositions(advancePosition(first, ROUND_SPAN), committed) < 0);
-    if (report.fromBeginning || farEnough)
-      return { partition, marks, entries: report.entries, fromBeginning: report.fromBeginning, tail };
+      committed === undefined ||
+      (seen.first !== undefined && comparePositions(advancePosition(seen.first, ROUND_SPAN), committed) < 0);
+    if (!seen.fromBeginning && !farEnough) continue;
+    return seen.marks.length === 0 && tail !== undefined ? { ...seen, place: tail } : seen;
   }
 }
 
-function isOurs(mark: FoundMark, plan: RecoveryPlan): boolean {
+function isOurs(mark: FoundMark, plan: LookPlan): boolean {
   const { cluster, topic, lane } = mark.provenance;
   return cluster === plan.sourceCluster && topic === plan.lane.topic && lane === plan.lane.lane;
-}
-
-/** The newest place in a partition behind which all marks of records at or after `from` lie. */
-function startOfLook(look: Look, from: Position): Position {
-  let place = BEFORE_ALL;
-  for (const mark of look.marks) {
-    if (comparePositions(endOf(mark), from) > 0) return place;
-    place = mark.target;
-  }
-  return look.tail ?? BEFORE_ALL;
 }
 
 function endOf(mark: FoundMark): Position {
@@ -152,16 +158,11 @@ function endOf(mark: FoundMark): Position {
   return end;
 }
 
-function summarize(
-  from: Position,
-  marks: readonly FoundMark[],
-  targets: ReadonlyMap<number, Position>,
-  entriesRead: number,
-): Recovery {
+function summarize(from: Position, looks: readonly Look[]): Recovery {
   const stored = new PositionSet();
   const found: IndexEntry[] = [];
   let foundRecords = 0;
-  for (const mark of marks) {
+  for (const mark of looks.flatMap(({ marks }) => marks)) {
     if (comparePositions(endOf(mark), from) <= 0) continue;
     for (const run of mark.provenance.runs) {
       stored.add(run);
@@ -169,6 +170,8 @@ function summarize(
     }
     found.push({ runs: mark.provenance.runs, partition: mark.partition, target: mark.target });
   }
+  const entriesRead = looks.reduce((sum, { entries }) => sum + entries, 0);
+  const targets = new Map(looks.map(({ partition, place }) => [partition, place]));
   return { from, stored, targets, found, foundRecords, entriesRead };
 }
 

@@ -9,10 +9,14 @@ import type { IndexEntry } from '../spi/state-store.ts';
  */
 export class TargetPlaces {
   readonly #places: Map<number, Position>;
+  /** Partitions that the lane writes now. */
+  readonly #current: ReadonlySet<number>;
   readonly #ahead = new Map<number, { end: Position; target: Position }[]>();
 
-  constructor(places: ReadonlyMap<number, Position>) {
+  /** `places` may name partitions that the lane wrote before its routing was changed: they are kept until nothing of theirs is ahead. */
+  constructor(places: ReadonlyMap<number, Position>, current: readonly number[]) {
     this.#places = new Map(places);
+    this.#current = new Set(current);
   }
 
   /** Notes what lies in the target, in its order there: batches as they are stored, and before them those that a look has found. */
@@ -31,6 +35,10 @@ export class TargetPlaces {
       const newest = list[passed - 1];
       if (newest !== undefined) this.#places.set(partition, newest.target);
       if (passed > 0) list.splice(0, passed);
+    }
+    for (const partition of this.#places.keys()) {
+      const needed = this.#current.has(partition) || (this.#ahead.get(partition)?.length ?? 0) > 0;
+      if (!needed) this.#places.delete(partition);
     }
     return this.#places;
   }

@@ -17,7 +17,7 @@ describe('TargetPlaces', () => {
   it('never passes an entry that holds a record at or after the watermark, and passes all before the first such one', () => {
     fc.assert(
       fc.property(entries, marks, (stored, nexts) => {
-        const places = new TargetPlaces(new Map([0, 1].map((partition) => [partition, BEFORE_ALL])));
+        const places = new TargetPlaces(new Map([0, 1].map((partition) => [partition, BEFORE_ALL])), [0, 1]);
         const logs: { target: number; end: number }[][] = [[], []];
         stored.forEach(({ partition, runs }, i) => {
           const ascending = runs.toSorted((a, b) => a.first + a.count - (b.first + b.count));
@@ -38,10 +38,17 @@ describe('TargetPlaces', () => {
   });
 
   it('passes an entry without records that are believed together with what lies before it', () => {
-    const places = new TargetPlaces(new Map([[0, BEFORE_ALL]]));
+    const places = new TargetPlaces(new Map([[0, BEFORE_ALL]]), [0]);
     places.stored({ partition: 0, runs: [{ first: offsetPosition(0), count: 5 }], target: entryPosition(1, 0, 0) });
     places.stored({ partition: 0, runs: [], target: entryPosition(1, 1, 0) });
     expect(places.at(offsetPosition(4)).get(0)).toEqual(BEFORE_ALL);
     expect(places.at(offsetPosition(5)).get(0)).toEqual(entryPosition(1, 1, 0));
+  });
+
+  it('keeps the place of a partition that is written no more until all that was found there is passed', () => {
+    const places = new TargetPlaces(new Map([0, 1].map((partition) => [partition, BEFORE_ALL])), [0]);
+    places.stored({ partition: 1, runs: [{ first: offsetPosition(7), count: 1 }], target: entryPosition(1, 0, 0) });
+    expect([...places.at(offsetPosition(7)).keys()]).toEqual([0, 1]);
+    expect([...places.at(offsetPosition(8)).keys()]).toEqual([0]);
   });
 });
