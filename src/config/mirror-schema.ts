@@ -41,6 +41,17 @@ const keyRule = textField('must be default, sharding-key, keys or property:<name
   return { wrong: 'must be default, sharding-key, keys or property:<name>', hint: 'for example property:customer' };
 });
 
+const MUST_BE_RETENTION = 'must be keep, or a time in minutes, hours or days';
+const MAX_RETENTION_MINUTES = 10 * 365 * 24 * 60;
+const MINUTES: Readonly<Record<string, number>> = { m: 1, h: 60, d: 24 * 60 };
+
+const retention = textField(MUST_BE_RETENTION, (text): Parsed<number | undefined> => {
+  if (text === 'keep') return { value: undefined };
+  const match = /^([1-9]\d{0,6})([mhd])$/.exec(text);
+  const minutes = Number(match?.[1]) * (MINUTES[match?.[2] ?? ''] ?? Number.NaN);
+  return minutes <= MAX_RETENTION_MINUTES ? { value: minutes } : { wrong: MUST_BE_RETENTION, hint: 'for example 72h' };
+});
+
 const tag = z
   .string()
   .min(1)
@@ -126,6 +137,11 @@ const mirror = z.strictObject({
     description:
       'mixed: several keys in a batch, the fastest; per-key: one key per batch, which Key_Shared consumers need; auto: per-key while the target has a Key_Shared subscription.',
   }),
+  retention: retention.prefault('72h').meta({
+    description:
+      'How long a target topic that the mirror creates keeps records, read or not, where its namespace sets nothing: 72h as in RocketMQ; keep leaves it to the namespace, which deletes what no subscription holds.',
+    examples: ['72h', '7d', 'keep'],
+  }),
   compression: z
     .enum(['none', 'lz4', 'zlib', 'zstd', 'snappy'])
     .prefault('none')
@@ -177,9 +193,11 @@ function routingOf(fields: MirrorFields): RoutingRule {
 }
 
 function specOf(name: string, fields: MirrorFields, context: MirrorContext): MirrorSpec {
+  const { retention: retentionMinutes, ...rest } = fields;
   const rename = fields.rename ?? defaultRename(context.target);
   return {
-    ...fields,
+    ...rest,
+    retentionMinutes,
     name,
     rename,
     routing: routingOf(fields),
@@ -221,9 +239,10 @@ function formatKeyRule(rule: KeyRule): string {
 
 /** A mirror as it would be written in the file (without its name): `parseMirrorSpec` reads it back. */
 export function formatMirrorSpec(spec: MirrorSpec): Record<string, unknown> {
-  const { name: _, start, routing, ...rest } = spec;
+  const { name: _, start, routing, retentionMinutes, ...rest } = spec;
   return {
     ...rest,
+    retention: retentionMinutes === undefined ? 'keep' : `${retentionMinutes}m`,
     start: typeof start === 'number' ? new Date(start).toISOString() : start,
     routing:
       routing.mode === 'identity'

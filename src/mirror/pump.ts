@@ -231,7 +231,8 @@ export class Pump {
       throw error;
     }
     const topic = renameTopic(context.spec.deadLetterTopic, plan.lane.topic);
-    const letter = { topic, reason, sourceCluster: context.sourceCluster, lane: plan.lane, batch, i };
+    const { retentionMinutes } = context.spec;
+    const letter = { topic, retentionMinutes, reason, sourceCluster: context.sourceCluster, lane: plan.lane, batch, i };
     await untilAborted(context.sink.writeDeadLetter(letter), this.#options.failure);
     watermark.stored({ first: batch.positionAt(i), count: 1 });
     recorder.deadLetter();

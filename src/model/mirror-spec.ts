@@ -13,6 +13,11 @@ export interface MirrorSpec {
   /** Target topic for dead letters, with `{topic}`; used with `onBadRecord: dead-letter`. */
   readonly deadLetterTopic: string;
   readonly batching: 'auto' | 'mixed' | 'per-key';
+  /**
+   * How long a target topic that the mirror creates keeps records, in minutes; `undefined` leaves it to the target. Pulsar deletes at once what no subscription
+   * holds: without retention a mirrored topic would be empty when its consumers come.
+   */
+  readonly retentionMinutes: number | undefined;
   readonly compression: 'none' | 'lz4' | 'zlib' | 'zstd' | 'snappy';
 }
 

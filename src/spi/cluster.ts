@@ -19,8 +19,11 @@ export interface ClusterAdmin {
   describeTopic(topic: string): Promise<TopicDescription | undefined>;
   /** Where each lane begins and ends. */
   extents(topic: string): Promise<ReadonlyMap<string, LaneExtent>>;
-  /** Creates the topic or grows it to at least `partitions`; never shrinks. Resolves to the number there is. Idempotent. */
-  ensureTopic(topic: string, partitions: number): Promise<number>;
+  /**
+   * Creates the topic or grows it to at least `partitions`; never shrinks. Resolves to the number there is. Idempotent. A topic that is created keeps its records for
+   * `retentionMinutes` where nothing else is set for it; `undefined` leaves that alone.
+   */
+  ensureTopic(topic: string, partitions: number, retentionMinutes?: number): Promise<number>;
 }
 
 /** A cluster that can be read, written and managed. */

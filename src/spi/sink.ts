@@ -76,6 +76,8 @@ export interface LaneWriter {
 /** A record that its target refused, to be kept in a dead-letter topic. */
 export interface DeadLetter {
   readonly topic: string;
+  /** For a topic that has to be created, as in ClusterAdmin.ensureTopic. */
+  readonly retentionMinutes: number | undefined;
   readonly reason: string;
   readonly sourceCluster: string;
   readonly lane: LaneId;

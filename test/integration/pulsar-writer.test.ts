@@ -212,6 +212,7 @@ describe('a dead letter', () => {
   const letter = (record: TestRecord, topic: string) => ({
     topic,
     reason: 'it is too large',
+    retentionMinutes: 60,
     sourceCluster: 'rmq-east',
     lane: { topic: 'orders', lane: 'broker-a:0' },
     batch: batchOf([record]),

@@ -23,6 +23,8 @@ export type MirrorUnderTest = {
   readonly status: () => Promise<ProcessStatus>;
   /** Resolves when the API answers. */
   readonly listening: () => Promise<void>;
+  /** Loses the state file; the process must not run. */
+  readonly forgetState: () => void;
   /** Stops the process (if it runs) and removes its files. */
   readonly remove: () => Promise<void>;
 };
@@ -80,6 +82,9 @@ export async function mirrorUnderTest(options: MirrorOptions): Promise<MirrorUnd
     lanes: async (mirror = 'm') => (await api<{ lanes: LaneStatus[] }>('GET', `/v1/mirrors/${link}/${mirror}/lanes`)).body.lanes,
     status: async () => (await api<ProcessStatus>('GET', '/v1/status')).body,
     listening: async () => await eventually('the API answers', async () => (await api('GET', '/healthz')).status === 200),
+    forgetState: () => {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(join(folder, `state.db${suffix}`), { force: true });
+    },
     remove: async () => {
       await process.stop();
       rmSync(folder, { recursive: true, force: true });

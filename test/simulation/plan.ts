@@ -64,6 +64,7 @@ export function makePlan(seed: number): Plan {
       deadLetterTopic: '{topic}-dead',
       batching: random.pick(['auto', 'mixed', 'per-key'] as const),
       compression: 'none',
+      retentionMinutes: undefined,
     },
     faults: drawFaults(random),
     chaosMillis,

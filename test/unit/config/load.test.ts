@@ -41,6 +41,7 @@ describe('a good configuration', () => {
               deadLetterTopic: 'persistent://public/default/{topic}-dead-letter',
               batching: 'auto',
               compression: 'none',
+              retentionMinutes: 72 * 60,
             },
           ],
         },

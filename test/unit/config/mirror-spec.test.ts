@@ -27,14 +27,19 @@ describe('a mirror', () => {
       batching: 'per-key',
       compression: 'zstd',
     };
-    expect(parseMirrorSpec('orders', body, CONTEXT)).toEqual({
+    expect(parseMirrorSpec('orders', { ...body, retention: '7d' }, CONTEXT)).toEqual({
       spec: {
         ...body,
+        retentionMinutes: 7 * 24 * 60,
         name: 'orders',
         start: Date.UTC(2026, 10, 1, 0, 0, 0, 500),
         routing: { mode: 'key', by: { kind: 'property', name: 'customer id' }, partitions: 8 },
       },
     });
+  });
+
+  it.each(['0h', '-1h', '72', '1y', '99999999d'])('refuses the retention %s', (retention) => {
+    expect(told({ topics: ['a'], retention })).toEqual(['retention must be keep, or a time in minutes, hours or days']);
   });
 
   it('takes its dead-letter topic from its rename', () => {
@@ -48,6 +53,7 @@ describe('a mirror', () => {
         topics: fc.array(fc.constantFrom('a', 'b-*', 'c?'), { minLength: 1, maxLength: 3 }),
         exclude: fc.array(fc.constantFrom('b-1', '*'), { maxLength: 2 }),
         rename: fc.constantFrom('persistent://t/n/{topic}', 'persistent://t/n/x-{topic}'),
+        retention: fc.constantFrom('keep', '90m', '72h'),
         start: fc.oneof(
           fc.constantFrom('earliest', 'latest'),
           fc.date({ min: new Date(0), max: new Date('2200-01-01'), noInvalidDate: true }).map((date) => date.toISOString()),

@@ -15,6 +15,7 @@ const spec = (name: string, topics: readonly string[], fields: Partial<MirrorSpe
   deadLetterTopic: 'persistent://public/default/{topic}-dead-letter',
   batching: 'auto',
   compression: 'none',
+  retentionMinutes: undefined,
   ...fields,
 });
 

@@ -29,6 +29,7 @@ const SPEC: MirrorSpec = {
   deadLetterTopic: 'persistent://public/default/{topic}-dead-letter',
   batching: 'auto',
   compression: 'none',
+  retentionMinutes: undefined,
 };
 
 const LANE: LaneStatus = {

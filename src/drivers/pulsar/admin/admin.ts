@@ -6,9 +6,9 @@ import type { BrokerPool } from '../net/broker-pool.ts';
 import type { PulsarDeps } from '../options.ts';
 import { fullTopicName, isPartitionName } from '../topic-name.ts';
 import { checkCluster } from './check.ts';
-import { numberField, texts } from './json.ts';
+import { texts } from './json.ts';
 import type { Rest } from './rest.ts';
-import { ensurePartitions, ledgersOf, partitionsOf, topicPath } from './topics.ts';
+import { ensureRetainedTopic, ledgersOf, partitionsOf, retentionMinutesOf } from './topics.ts';
 
 /** Retry and dead-letter topics, as Pulsar's own clients name them. */
 const CLIENT_TOPIC = /-(RETRY|DLQ)$/;
@@ -48,7 +48,7 @@ export class PulsarAdmin implements ClusterAdmin {
       readable: true,
       writable: true,
     }));
-    const retention = numberField(await this.#rest.get(`${topicPath(topic)}/retention?applied=true`), 'retentionTimeInMinutes');
+    const retention = await retentionMinutesOf(this.#rest, topic);
     const settings = {
       partitions: String(partitions),
       retentionMinutes: String(retention),
@@ -69,8 +69,8 @@ export class PulsarAdmin implements ClusterAdmin {
     return extents;
   }
 
-  ensureTopic(topic: string, partitions: number): Promise<number> {
-    return ensurePartitions(this.#rest, topic, partitions);
+  ensureTopic(topic: string, partitions: number, retentionMinutes?: number): Promise<number> {
+    return ensureRetainedTopic(this.#rest, this.#deps.log, topic, partitions, retentionMinutes);
   }
 
   async #topicsOf(namespace: string): Promise<string[]> {

@@ -4,9 +4,8 @@ import type { BrokerPool } from '../net/broker-pool.ts';
 import { openProducer } from '../net/producer.ts';
 import type { PulsarDeps } from '../options.ts';
 import { parseTopicName, partitionTopic, topicNameProblem } from '../topic-name.ts';
-import { numberField } from './json.ts';
 import type { Rest } from './rest.ts';
-import { partitionsOf, topicPath } from './topics.ts';
+import { partitionsOf, retentionMinutesOf, topicPath } from './topics.ts';
 
 /** Tries what a mirror into this cluster needs, one line each. */
 export async function checkCluster(
@@ -39,9 +38,6 @@ async function checkTopic(topic: string, rest: Rest, pool: BrokerPool, deps: Pul
   const { tenant, namespace } = parseTopicName(topic);
   let partitions: number | undefined;
   const exists = await attempt(`topic ${topic}`, async () => {
-    const policies = await rest
-      .get(`/namespaces/${encodeURIComponent(tenant)}/${encodeURIComponent(namespace)}/retention`)
-      .catch(() => undefined);
     partitions = await partitionsOf(rest, topic);
     if (partitions === undefined)
       return (await namespaceExists(rest, tenant, namespace))
@@ -49,7 +45,8 @@ async function checkTopic(topic: string, rest: Rest, pool: BrokerPool, deps: Pul
         : noNamespace(tenant, namespace);
     if (partitions === 0)
       throw new Error('it exists without partitions; rename it in the mirror (rename), or delete it if it is empty');
-    return `${partitions} partitions; ${numberField(policies, 'retentionTimeInMinutes') === 0 ? NO_RETENTION : 'with retention'}`;
+    // Reading it takes more rights than mirroring does.
+    return `${partitions} partitions; ${describeRetention(await retentionMinutesOf(rest, topic).catch(() => undefined))}`;
   });
   if (!exists.ok || partitions === undefined) return [exists];
   const produce = await attempt(`produce to ${topic}`, async () => {
@@ -64,8 +61,12 @@ async function checkTopic(topic: string, rest: Rest, pool: BrokerPool, deps: Pul
   return [exists, produce];
 }
 
-const NO_RETENTION =
-  'the namespace has no retention: Pulsar deletes what no subscription holds, so subscribe or set retention before it matters';
+function describeRetention(minutes: number | undefined): string {
+  if (minutes === undefined) return 'how long it keeps records may not be asked';
+  if (minutes === 0)
+    return 'it has no retention: Pulsar deletes what no subscription holds, so subscribe or set retention before it matters';
+  return minutes < 0 ? 'records are kept for ever' : `records are kept for ${minutes} minutes`;
+}
 
 function noNamespace(tenant: string, namespace: string): never {
   throw new Error(`the namespace ${tenant}/${namespace} does not exist; create it first`);

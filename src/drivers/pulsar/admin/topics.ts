@@ -1,4 +1,5 @@
-import { IsthmusError } from '../../../errors.ts';
+import { IsthmusError, toIsthmusError } from '../../../errors.ts';
+import type { Log } from '../../../spi/log.ts';
 import { parseTopicName, partitionTopic } from '../topic-name.ts';
 import { listField, numberField, textField } from './json.ts';
 import { type Rest, reasonOf } from './rest.ts';
@@ -44,12 +45,48 @@ function lastEntryIn(stats: unknown, ledger: number): number {
   return ledgerId === ledger && entryId !== undefined ? entryId : -1;
 }
 
-/** Creates a partitioned topic or grows it to at least `partitions`. Resolves to the number there is. */
-export async function ensurePartitions(rest: Rest, topic: string, partitions: number): Promise<number> {
+/**
+ * Creates a partitioned topic or grows it to at least `partitions`, and resolves to the number there is. A new one keeps its records for `retentionMinutes` where
+ * nothing sets that: by default Pulsar deletes what no subscription holds, and a mirrored topic has none before its consumers come.
+ */
+export async function ensureRetainedTopic(
+  rest: Rest,
+  log: Log,
+  topic: string,
+  partitions: number,
+  retentionMinutes: number | undefined,
+): Promise<number> {
+  const { present, created } = await ensurePartitions(rest, topic, partitions);
+  if (!created || retentionMinutes === undefined) return present;
+  try {
+    if ((await retentionMinutesOf(rest, topic)) === 0) {
+      const answer = await rest.send('POST', `${topicPath(topic)}/retention`, {
+        retentionTimeInMinutes: retentionMinutes,
+        retentionSizeInMB: -1,
+      });
+      rest.expectSuccess(answer, `setting the retention of ${topic}`);
+    }
+  } catch (error) {
+    // Not being allowed to set it is no reason not to mirror: `check` says what that means.
+    const { code, message } = toIsthmusError(error);
+    log.warn('retention-not-set', { topic, code, detail: message });
+  }
+  return present;
+}
+
+/** How long the topic keeps records that every subscription has read: its own setting, or its namespace's, or the broker's; 0 = not at all, -1 = for ever. */
+export async function retentionMinutesOf(rest: Rest, topic: string): Promise<number> {
+  const applied = await rest.get(`${topicPath(topic)}/retention?applied=true`);
+  return applied === undefined ? 0 : numberField(applied, 'retentionTimeInMinutes');
+}
+
+/** Creates a partitioned topic or grows it to at least `partitions`. Resolves to the number there is, and whether the topic is new. */
+async function ensurePartitions(rest: Rest, topic: string, partitions: number): Promise<{ present: number; created: boolean }> {
   const path = `${topicPath(topic)}/partitions`;
+  let created = false;
   for (let tries = 0; tries < 3; tries++) {
     const present = await partitionsOf(rest, topic);
-    if (present !== undefined && present >= partitions) return present;
+    if (present !== undefined && present >= partitions) return { present, created };
     if (present === 0) {
       throw new IsthmusError(
         'TOPIC_MISMATCH',
@@ -63,7 +100,9 @@ export async function ensurePartitions(rest: Rest, topic: string, partitions: nu
         `creating ${topic}: ${reasonOf(answer)}. Create the tenant and the namespace first`,
       );
     // 409: somebody else was faster; the next round looks at what they made.
-    if (answer.status !== 409) rest.expectSuccess(answer, `creating ${topic} with ${partitions} partitions`);
+    if (answer.status === 409) continue;
+    rest.expectSuccess(answer, `creating ${topic} with ${partitions} partitions`);
+    created ||= present === undefined;
   }
   throw new IsthmusError('CONFLICT', `creating ${topic}: it exists and does not exist, by turns`, { retryable: true });
 }

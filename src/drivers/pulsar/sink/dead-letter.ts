@@ -6,7 +6,7 @@ import { PROPERTY_ROW, type RecordBatch } from '../../../model/record-batch.ts';
 import type { DeadLetter } from '../../../spi/sink.ts';
 import { Backoff } from '../../../wire/backoff.ts';
 import type { Rest } from '../admin/rest.ts';
-import { ensurePartitions, partitionsOf } from '../admin/topics.ts';
+import { ensureRetainedTopic, partitionsOf } from '../admin/topics.ts';
 import type { BrokerConnection } from '../net/broker-connection.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
 import { entryChecksum, openProducer, type Producer } from '../net/producer.ts';
@@ -52,7 +52,9 @@ export async function writeDeadLetter(letter: DeadLetter, parts: DeadLetterParts
 }
 
 async function writeOnce(letter: DeadLetter, name: string, { pool, rest, deps }: DeadLetterParts): Promise<void> {
-  const partitions = (await partitionsOf(rest, letter.topic)) ?? (await ensurePartitions(rest, letter.topic, 1));
+  const partitions =
+    (await partitionsOf(rest, letter.topic)) ??
+    (await ensureRetainedTopic(rest, deps.log, letter.topic, 1, letter.retentionMinutes));
   const topic = partitions === 0 ? fullTopicName(letter.topic) : partitionTopic(letter.topic, 0);
   const connection = await pool.locate(topic);
   const sender = new Sender(topic, deps);
