@@ -7,7 +7,6 @@ import { costOf } from './process-cost.ts';
 import { queues } from './throughput.ts';
 
 export type Idle = {
-  readonly lanes: number;
   /** Share of one core. */
   readonly cpuPercent: number | null;
   readonly peakRssMib: number | null;
@@ -40,7 +39,6 @@ export async function measureIdle(bed: Bed, topicCount: number, seconds: number)
     const elapsedSeconds = (performance.now() - began) / 1000;
     const used = before.cpuSeconds === null || after.cpuSeconds === null ? null : after.cpuSeconds - before.cpuSeconds;
     return {
-      lanes: topicCount * queues,
       cpuPercent: used === null ? null : (used / elapsedSeconds) * 100,
       peakRssMib: after.peakRssMib,
     };

@@ -23,7 +23,7 @@ let runs = 0;
 
 /** Compiles the sources, as the image is built. Run from its sources, the program would spend its first half second on removing types. */
 export async function buildIsthmus(): Promise<void> {
-  await promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], { cwd: root });
+  await promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--noCheck'], { cwd: root });
 }
 
 /** Starts it with a state, a link and so a consumer group of its own, so that nothing is left of an earlier run. */

@@ -5,7 +5,7 @@ import { buildIsthmus } from './isthmus.ts';
 import { type Latency, measureLatency } from './latency.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { median, ratio, rounded } from './statistics.ts';
-import { type Backlog, loadBacklog, type Run, runIsthmus, runRival } from './throughput.ts';
+import { type Backlog, loadBacklog, queues, type Run, runIsthmus, runRival } from './throughput.ts';
 
 export type Options = {
   readonly offset: number;
@@ -181,7 +181,7 @@ function summary(
       samples: latency?.samples ?? 0,
     },
     idle: {
-      lanes: idle?.lanes ?? 0,
+      lanes: idleTopics * queues,
       cpu_percent: rounded(idle?.cpuPercent ?? null, 2),
       rss_mib: rounded(idle?.peakRssMib ?? null, 0),
     },
