@@ -108,7 +108,7 @@ async function setUp(screen: Screen, offset: number, endings: Endings, signal: A
   const eyes = await startEyes().catch((error: unknown) => {
     throw new DemoError(error instanceof Error ? error.message : String(error), { cause: error });
   });
-  endings.push(eyes.close);
+  endings.push(async () => await eyes.close());
   return eyes;
 }
 

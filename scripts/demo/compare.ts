@@ -19,7 +19,11 @@ const saidByProducer = [idProperty, 'region', 'note', 'KEYS', 'TAGS', '__SHARDIN
 
 export async function compareTopics(source: RocketmqEyes, target: PulsarEyes, topic: DemoTopic): Promise<Comparison> {
   const written = await source.read(topic.source, { expect: topic.count });
-  const mirrored = await target.read(topic.target);
+  return compareRows(written, await target.read(topic.target));
+}
+
+/** `mirrored`: partition by partition, each in its order. */
+export function compareRows(written: readonly RocketmqRow[], mirrored: readonly PulsarRow[]): Comparison {
   const verdict = judge(written.map(sourceRow), mirrored.map(targetRow));
   const originals = new Map(written.map((row) => [row.properties[idProperty], row]));
   const changes = mirrored.flatMap((row) => {
@@ -31,13 +35,8 @@ export async function compareTopics(source: RocketmqEyes, target: PulsarEyes, to
     .map((row) => row.publishTime - (originals.get(row.properties[idProperty])?.storeTimestamp ?? row.publishTime))
     .sort((a, b) => a - b);
   const [medianDelayMillis = 0, longestDelayMillis = 0] = [delays[Math.floor(delays.length / 2)], delays.at(-1)];
-  return {
-    ...verdict,
-    medianDelayMillis,
-    longestDelayMillis,
-    changed: changes.length,
-    examples: [...verdict.examples, ...changes.slice(0, 3)],
-  };
+  const examples = [...verdict.examples, ...changes.slice(0, 3)];
+  return { ...verdict, changed: changes.length, medianDelayMillis, longestDelayMillis, examples };
 }
 
 export function isFaultless(comparison: Comparison): boolean {
