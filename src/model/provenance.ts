@@ -50,12 +50,17 @@ export function formatProvenance(mark: Provenance): string {
   return `${VERSION};${names};${formatRuns(mark.runs)};${mark.time.toString(36)}${passed}`;
 }
 
+const COUNT_TEXT = /^[1-9]\d{0,15}$/;
+const TIME_TEXT = /^[0-9a-z]{1,10}$/;
+
 function parseRun(text: string): PositionRun | undefined {
   const plus = text.indexOf('+');
   const first = parsePosition(plus < 0 ? text : text.slice(0, plus));
-  const count = plus < 0 ? 1 : Number(text.slice(plus + 1));
-  if (first === undefined || !Number.isSafeInteger(count) || count < 1) return undefined;
-  return { first, count };
+  const countText = plus < 0 ? '1' : text.slice(plus + 1);
+  if (first === undefined || !COUNT_TEXT.test(countText)) return undefined;
+  const count = Number(countText);
+  // Counting on from `first` has to stay exact.
+  return Number.isSafeInteger(Math.max(first.major, first.minor, first.index) + count) ? { first, count } : undefined;
 }
 
 /** Reads a mark; `undefined` when it is damaged or of another version, so that the record counts as local, never as gone. */
@@ -70,14 +75,13 @@ export function parseProvenance(text: string): Provenance | undefined {
     if (run === undefined) return undefined;
     runs.push(run);
   }
-  const millis = Number.parseInt(time, 36);
-  if (!Number.isSafeInteger(millis)) return undefined;
+  if (!TIME_TEXT.test(time)) return undefined;
   return {
     cluster: unescapeName(cluster),
     topic: unescapeName(topic),
     lane: unescapeName(lane),
     runs,
-    time: millis,
+    time: Number.parseInt(time, 36),
     passed: passed ? passed.split('>').map(unescapeName) : [],
   };
 }

@@ -32,5 +32,6 @@ export function takesTopic(
 
 /** The target's name of a source topic: `{topic}` in the rename pattern stands for the source's name. */
 export function renameTopic(pattern: string, topic: string): string {
-  return pattern.replaceAll(TOPIC_PLACEHOLDER, topic);
+  // A function: in a text `$&` and its like would have a meaning.
+  return pattern.replaceAll(TOPIC_PLACEHOLDER, () => topic);
 }
