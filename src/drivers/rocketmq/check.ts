@@ -23,7 +23,9 @@ export async function checkCluster(parts: AdminParts, topics: readonly string[])
   for (const { name, master } of info?.brokers ?? []) {
     await attempt(items, `broker ${name}`, async () => {
       if (master === undefined) throw new Error('it has no master now');
-      const version = readBrokerVersion(accepted(await network.call(master, getRuntimeInfo()), 'asking for its version'));
+      const told = await network.call(master, getRuntimeInfo());
+      // Users may lack the right to ask; nothing but this line needs the version.
+      const version = told.code === ResponseCode.SUCCESS ? readBrokerVersion(told) : `version not told (${told.code})`;
       accepted(await network.call(master, createConsumerGroup(CHECK_GROUP)), `creating the consumer group ${CHECK_GROUP}`);
       return [undefined, `${master}, ${version}; consumer groups can be created`];
     });

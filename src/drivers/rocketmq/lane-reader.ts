@@ -63,8 +63,7 @@ export class RocketmqLaneReader implements LaneReader {
       const piece = range?.pieces[0];
       if (range === undefined || (piece === undefined && range.next < range.to)) return undefined;
       if (piece === undefined) {
-        ranges.shift();
-        this.#loop.issue();
+        this.#loop.taken();
       } else if (piece.kind === 'gap') {
         range.pieces.shift();
         return this.#gap(piece.from, piece.to, piece.reason);

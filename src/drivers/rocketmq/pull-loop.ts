@@ -124,18 +124,24 @@ export class PullLoop {
     if (this.#options.window.ranges.length >= this.#pace.depth) this.#pace.starved();
   }
 
+  /** All of the window's first range was taken. */
+  taken(): void {
+    const { window, shared } = this.#options;
+    const range = window.ranges.shift();
+    if (range !== undefined) this.#pace.taken(shared.deps.clock.monotonic() - range.answeredAt);
+    this.issue();
+  }
+
   /** Pulls what there is room for. */
   issue(): void {
     const { window } = this.#options;
     while (this.#reading !== undefined) {
-      if (window.ranges.length >= this.#pace.depth) {
-        if (!window.waiting) this.#pace.sated();
-        return;
-      }
+      if (window.ranges.length >= this.#pace.depth) return;
       const { end } = window;
       const plan = this.#pace.plan(this.#known === undefined || this.#verify !== undefined ? undefined : this.#known - end);
-      if (plan.open && window.waiting) return;
-      let { ask, bytes } = plan;
+      const open = plan.length === Number.POSITIVE_INFINITY;
+      if (open && window.waiting) return;
+      let { length, ask, bytes } = plan;
       if (!window.tryCharge(bytes)) {
         if (!window.empty) {
           this.#waitForRoom();
@@ -143,10 +149,11 @@ export class PullLoop {
         }
         // A lane that holds nothing goes on whatever the others hold, but by one message only.
         ask = 1;
+        length = open ? length : 1;
         bytes = this.#pace.estimateBytes(1);
         window.charge(bytes);
       }
-      this.#pull(this.#reading, window.add(plan.open ? Number.POSITIVE_INFINITY : end + ask, bytes), ask);
+      this.#pull(this.#reading, window.add(end + length, bytes), ask);
     }
   }
 
@@ -226,13 +233,9 @@ export class PullLoop {
     const { range, asked, maxMessages } = pull;
     const got = header.nextOffset - asked;
     const limited = got < maxMessages && header.nextOffset < header.maxOffset;
-    this.#pace.answered(
-      maxMessages,
-      got,
-      body.length,
-      limited,
-      pull.held ? undefined : shared.deps.clock.monotonic() - pull.sentAt,
-    );
+    const now = shared.deps.clock.monotonic();
+    range.answeredAt = now;
+    this.#pace.answered(range.to - range.next, got, body.length, limited, pull.held ? undefined : now - pull.sentAt);
     const open = range.to === Number.POSITIVE_INFINITY;
     window.fill(range, body, header.nextOffset, pull.verify);
     if (open) window.endHere(range);

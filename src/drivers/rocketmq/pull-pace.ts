@@ -16,8 +16,9 @@ const UNKNOWN_ANSWER_BYTES = 256 * 1024;
 
 /** The next pull. */
 export interface PullPlan {
-  /** Its range has no end: it takes what there is. */
-  readonly open: boolean;
+  /** Offsets that the pull is responsible for; Infinity where it takes what there is. */
+  readonly length: number;
+  /** Messages to ask for, at times more than `length`, to see whether the broker would give them. */
   readonly ask: number;
   /** What the answer will take. */
   readonly bytes: number;
@@ -47,22 +48,15 @@ export class PullPace {
 
   /** What to ask for next, where `backlog` messages are known to follow; `undefined` = neither their number nor their size is known yet. */
   plan(backlog: number | undefined): PullPlan {
-    if (backlog === undefined) return { open: true, ask: this.#askOpen(), bytes: UNKNOWN_ANSWER_BYTES };
+    const much = Math.min(MAX_ASK, this.#stride * STRETCH_FACTOR);
+    if (backlog === undefined) return { length: Number.POSITIVE_INFINITY, ask: much, bytes: UNKNOWN_ANSWER_BYTES };
     // At the end a pull may be held for long; it must not keep bytes from lanes that have something to read.
-    if (backlog <= 0) return { open: true, ask: this.#askOpen(), bytes: this.estimateBytes(1) };
-    const ask = Math.min(this.#ask(), backlog);
-    return { open: false, ask, bytes: this.estimateBytes(ask) };
-  }
-
-  #ask(): number {
-    const stretch = ++this.#pulls % STRETCH_EVERY === 0 ? STRETCH_FACTOR : 1;
+    if (backlog <= 0) return { length: Number.POSITIVE_INFINITY, ask: much, bytes: this.estimateBytes(1) };
     const fitting = Math.max(1, Math.floor(MAX_ANSWER_BYTES / this.#bytesPerMessage));
-    return Math.min(this.#stride * stretch, fitting, MAX_ASK);
-  }
-
-  /** A pull of open range waits for nothing, so it may try for more than was given so far. */
-  #askOpen(): number {
-    return Math.min(MAX_ASK, Math.max(this.#stride * STRETCH_FACTOR, USUAL_STRIDE));
+    const length = Math.min(this.#stride, fitting, backlog);
+    // A longer range would need a second round trip when the broker does not give more; asking for more than the range costs nothing then.
+    const stretched = ++this.#pulls % STRETCH_EVERY === 0 ? Math.min(much, fitting) : length;
+    return { length, ask: Math.max(stretched, length), bytes: this.estimateBytes(length) };
   }
 
   /** The bytes that so many messages will take, as far as is known. */
@@ -70,11 +64,14 @@ export class PullPace {
     return Math.ceil(messages * this.#bytesPerMessage);
   }
 
-  /** `limited`: the broker gave fewer than asked although it has more. `millis` is undefined for a pull that the broker held. */
-  answered(asked: number, messages: number, bytes: number, limited: boolean, millis: number | undefined): void {
+  /**
+   * `wanted` is the length that the pull was responsible for, `limited` that the broker gave less than was asked for although it has more.
+   * `millis` is undefined for a pull that the broker held.
+   */
+  answered(wanted: number, messages: number, bytes: number, limited: boolean, millis: number | undefined): void {
     if (messages > 0) this.#bytesPerMessage += (bytes / messages - this.#bytesPerMessage) / 4;
     if (messages > this.#stride) this.#stride = Math.min(messages, MAX_ASK);
-    else if (limited && asked <= this.#stride) this.#stride = Math.max(messages, this.#stride >> 1, 1);
+    else if (limited && messages < wanted && wanted <= this.#stride) this.#stride = Math.max(messages, this.#stride >> 1, 1);
     if (millis === undefined) return;
     this.#answersSinceChange++;
     this.#lastMillis = millis;
@@ -97,9 +94,9 @@ export class PullPace {
     this.#depth = Math.min(MAX_DEPTH, Math.ceil(this.#depth * 1.5));
   }
 
-  /** Most ranges are answered and wait to be taken: fewer would do. */
-  sated(): void {
-    if (this.#answersSinceChange < this.#depth) return;
+  /** A range was taken so long after its answer had come: longer than a new one needs, and fewer ranges would do. */
+  taken(waitedMillis: number): void {
+    if (this.#answersSinceChange < this.#depth || waitedMillis <= this.#lastMillis * 2 + 1) return;
     this.#answersSinceChange = 0;
     this.#depth = Math.max(MIN_DEPTH, this.#depth - 1);
   }

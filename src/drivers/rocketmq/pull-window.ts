@@ -32,8 +32,14 @@ export interface PullRange {
   /** Bytes charged for what has not come yet. */
   expectedBytes: number;
   readonly pieces: Piece[];
+  /** When its last answer came, in monotonic milliseconds. */
+  answeredAt: number;
   /** Cut off: answers that still come are thrown away. */
   dropped: boolean;
+}
+
+function newRange(from: number, to: number): PullRange {
+  return { from, to, next: from, waiting: false, expectedBytes: 0, pieces: [], answeredAt: 0, dropped: false };
 }
 
 /** The ranges of one lane in order, without holes between them, and the bytes they are charged for. */
@@ -73,15 +79,7 @@ export class PullWindow {
 
   /** Adds a range that `bytes` were charged for. */
   add(to: number, bytes: number): PullRange {
-    const range: PullRange = {
-      from: this.end,
-      to,
-      next: this.end,
-      waiting: true,
-      expectedBytes: bytes,
-      pieces: [],
-      dropped: false,
-    };
+    const range: PullRange = { ...newRange(this.end, to), waiting: true, expectedBytes: bytes };
     this.ranges.push(range);
     return range;
   }
@@ -113,15 +111,7 @@ export class PullWindow {
   /** The source begins again at `to`, below the window's end: nothing follows in this window. */
   addRewind(to: number, reason: GapReason): void {
     const { end } = this;
-    this.ranges.push({
-      from: end,
-      to: end,
-      next: end,
-      waiting: false,
-      expectedBytes: 0,
-      pieces: [{ kind: 'gap', from: end, to, reason }],
-      dropped: false,
-    });
+    this.ranges.push({ ...newRange(end, end), pieces: [{ kind: 'gap', from: end, to, reason }] });
   }
 
   /** Ends a range of open end where it stands. */

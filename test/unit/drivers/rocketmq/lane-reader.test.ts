@@ -94,7 +94,8 @@ describe('a lane reader', () => {
     broker.produce(50_000);
     reader = await opened.open(0);
     expect((await readTo(reader, 49_999)).offsets).toEqual(range(0, 50_000));
-    expect(broker.pulls.length).toBeLessThan(150);
+    // By messages of 32 it would be 1563 pulls.
+    expect(broker.pulls.length).toBeLessThan(300);
   });
 
   it('keeps more pulls under way when the way is long', async () => {

@@ -8,30 +8,36 @@ describe('the pace of pulls', () => {
     pace = new PullPace();
   });
 
-  /** How many messages it asks for in the middle of a long queue. */
-  const ask = (): number => pace.plan(1_000_000).ask;
+  /** How long its ranges are in the middle of a long queue. */
+  const length = (): number => pace.plan(1_000_000).length;
 
   /** Pulls against a broker that gives so many messages of so many bytes at most. */
   function run(pulls: number, gives: number, bytes = 100, millis = 1): number[] {
     return Array.from({ length: pulls }, () => {
-      const asked = ask();
-      const messages = Math.min(asked, gives);
-      pace.answered(asked, messages, messages * bytes, messages < asked, millis);
-      return asked;
+      const plan = pace.plan(1_000_000);
+      const messages = Math.min(plan.ask, gives);
+      pace.answered(plan.length, messages, messages * bytes, messages < plan.ask, millis);
+      return plan.length;
     });
   }
 
   it('asks for what brokers usually give', () => {
-    expect(ask()).toBe(32);
+    expect(length()).toBe(32);
   });
 
   it('asks for no more than there is, and for an open end where it is reached', () => {
-    expect(pace.plan(7)).toMatchObject({ open: false, ask: 7 });
-    expect(pace.plan(0).open).toBe(true);
+    expect(pace.plan(7)).toMatchObject({ length: 7, ask: 7 });
+    expect(pace.plan(0).length).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('never makes a range longer than what the broker gave, but asks for more at times', () => {
+    const plans = Array.from({ length: 200 }, () => pace.plan(1_000_000));
+    expect(new Set(plans.map((plan) => plan.length))).toEqual(new Set([32]));
+    expect(new Set(plans.map((plan) => plan.ask))).toEqual(new Set([32, 128]));
   });
 
   it('reckons with a full answer where nothing is known, and with little where nothing is there yet', () => {
-    expect(pace.plan(undefined)).toMatchObject({ open: true, bytes: 256 * 1024 });
+    expect(pace.plan(undefined)).toMatchObject({ length: Number.POSITIVE_INFINITY, bytes: 256 * 1024 });
     expect(pace.plan(0).bytes).toBeLessThan(1_024);
   });
 
@@ -42,21 +48,21 @@ describe('the pace of pulls', () => {
 
   it('finds a broker that gives a thousand, but never asks for more than it may', () => {
     run(500, 5_000);
-    expect(ask()).toBe(MAX_ASK);
-    expect(pace.plan(0)).toMatchObject({ open: true, ask: MAX_ASK });
+    expect(length()).toBe(MAX_ASK);
+    expect(pace.plan(0)).toMatchObject({ ask: MAX_ASK });
   });
 
   it('asks for fewer messages when they are large', () => {
     run(100, 32, 256 * 1024);
-    expect(ask()).toBeLessThanOrEqual(5);
+    expect(length()).toBeLessThanOrEqual(5);
     expect(pace.estimateBytes(1)).toBeGreaterThan(200 * 1024);
   });
 
   it('asks for single messages after an answer was too large for a frame, and recovers', () => {
     pace.tooLarge();
-    expect(ask()).toBe(1);
+    expect(length()).toBe(1);
     run(2_000, 32);
-    expect(ask()).toBeGreaterThanOrEqual(16);
+    expect(length()).toBeGreaterThanOrEqual(16);
   });
 
   it('deepens while the reader starves and answers take no longer than the way', () => {
@@ -83,15 +89,24 @@ describe('the pace of pulls', () => {
     expect(pace.depth).toBe(6);
   });
 
-  it('becomes shallower when answers wait to be taken, but never stops overlapping', () => {
-    for (let i = 0; i < 10; i++) {
-      run(pace.depth, 32);
+  it('becomes shallower when answers wait long to be taken, but never stops overlapping', () => {
+    for (let i = 0; i < 20; i++) {
+      run(pace.depth, 32, 100, 100);
       pace.starved();
     }
     for (let i = 0; i < 200; i++) {
-      run(pace.depth, 32);
-      pace.sated();
+      run(pace.depth, 32, 100, 100);
+      pace.taken(1_000);
     }
     expect(pace.depth).toBe(4);
+  });
+
+  it('stays as deep as the way is long when answers come in bursts and are taken at once', () => {
+    for (let i = 0; i < 50; i++) {
+      run(pace.depth, 32, 100, 100);
+      for (let taken = 0; taken < pace.depth; taken++) pace.taken(taken);
+      pace.starved();
+    }
+    expect(pace.depth).toBe(64);
   });
 });
