@@ -1,36 +1,12 @@
 #!/usr/bin/env node
-import { checkState, openClusters, processDeps, readVersion, startApp } from './app.ts';
-import { processIo } from './cli/io.ts';
-import { runCli } from './cli/run-cli.ts';
-import type { Config } from './config/types.ts';
+import { enableCompileCache } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
 
-/** A stop that takes longer than users are promised is cut short: what is in flight is left for the successor. */
-const STOP_LIMIT_MILLIS = 9_500;
+// Nearly all that the data path leaves behind dies young and small. Node's default of 16 MiB only lets more of it pile up: 20 MiB more were resident at full speed,
+// for no less CPU. It must be said before anything is allocated, so everything else is imported after it.
+setFlagsFromString('--max-semi-space-size=8');
+// A third of a start is compiling modules.
+enableCompileCache();
 
-const version = readVersion();
-
-/** Runs until SIGTERM or SIGINT; a second signal ends it at once. */
-async function run(config: Config): Promise<number> {
-  const app = await startApp(config, version);
-  await new Promise<void>((resolve) => {
-    process.once('SIGTERM', () => resolve());
-    process.once('SIGINT', () => resolve());
-  });
-  process.once('SIGINT', () => process.exit(1));
-  setTimeout(() => process.exit(1), STOP_LIMIT_MILLIS).unref();
-  await app.stop();
-  return 0;
-}
-
-process.exitCode = await runCli(process.argv, processIo(), {
-  version,
-  run,
-  checkState: (config) => checkState(config, processDeps('error')),
-  openClusters: (config) => {
-    const clusters = openClusters(config, processDeps('error'));
-    return {
-      clusters,
-      close: async () => void (await Promise.all([...clusters.values()].map((cluster) => cluster.close()))),
-    };
-  },
-});
+const { start } = await import('./start.ts');
+process.exitCode = await start(process.argv);
