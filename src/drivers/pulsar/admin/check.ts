@@ -80,7 +80,9 @@ async function namespaceExists(rest: Rest, tenant: string, namespace: string): P
 async function attempt(what: string, run: () => Promise<string>): Promise<CheckItem> {
   try {
     return { what, ok: true, detail: await run() };
-  } catch (error) {
-    return { what, ok: false, detail: toIsthmusError(error).message };
+  } catch (caught) {
+    const error = toIsthmusError(caught);
+    const hint = error.code === 'ACCESS_DENIED' ? ". Look at the cluster's auth, and at what its role may do" : '';
+    return { what, ok: false, detail: `${error.message}${hint}` };
   }
 }
