@@ -3,77 +3,74 @@ import type { Rest } from '../admin/rest.ts';
 import { topicPath } from '../admin/topics.ts';
 import type { PulsarDeps } from '../options.ts';
 
-const POLL_MILLIS = 10_000;
+/** How old an answer may be before it is asked for again, and before it is not believed any more. */
+const FRESH_MILLIS = 10_000;
+const STALE_MILLIS = 20_000;
 const LEAN =
   'perPartition=false&getPreciseBacklog=false&subscriptionBacklogSize=false&excludePublishers=true&excludeConsumers=true';
 
-interface Watched {
+interface Topic {
   users: number;
   keyShared: boolean;
-  readonly firstLook: Promise<void>;
+  /** Monotonic milliseconds of the last answer, and of the last question. */
+  answeredAt: number;
+  askedAt: number;
   /** Key_Shared subscriptions seen so far. */
   readonly names: Set<string>;
-  cancel: () => void;
 }
 
 /** What a writer learns about its topic's subscriptions. */
 export interface KeySharedView {
-  /** Whether a Key_Shared subscription reads the topic, as far as is known. */
-  readonly keyShared: boolean;
-  release(): void;
+  /** Whether a Key_Shared subscription may read the topic; asks again in passing when the last answer is old. */
+  readonly keyShared: () => boolean;
+  readonly release: () => void;
 }
 
-/** Watches topics for Key_Shared subscriptions, one poll per topic for all of its writers. */
+/**
+ * Knows which topics have Key_Shared subscriptions, by one question per topic for all of its writers, and only while they write: idle topics cost nothing.
+ * While the cluster does not say, one is assumed, because the order that consumers see must not depend on an answer.
+ */
 export class KeySharedWatch {
   readonly #rest: Rest;
   readonly #deps: PulsarDeps;
-  readonly #topics = new Map<string, Watched>();
+  readonly #topics = new Map<string, Topic>();
 
   constructor(rest: Rest, deps: PulsarDeps) {
     this.#rest = rest;
     this.#deps = deps;
   }
 
-  /** Resolves after the first look; while the cluster does not say, a Key_Shared subscription is assumed, because order must not depend on an answer. */
-  async watch(topic: string): Promise<KeySharedView> {
-    let watched = this.#topics.get(topic);
-    if (watched === undefined) {
-      const fresh: Watched = {
-        users: 0,
-        keyShared: true,
-        names: new Set(),
-        cancel: () => undefined,
-        firstLook: Promise.resolve().then(() => this.#look(topic, fresh)),
-      };
-      watched = fresh;
-      this.#topics.set(topic, watched);
-    }
-    const found = watched;
-    found.users++;
-    await found.firstLook;
+  /** Resolves when the cluster was asked for the first time. */
+  async watch(name: string): Promise<KeySharedView> {
+    const never = Number.NEGATIVE_INFINITY;
+    const topic = this.#topics.get(name) ?? { users: 0, keyShared: true, answeredAt: never, askedAt: never, names: new Set() };
+    this.#topics.set(name, topic);
+    topic.users++;
+    if (topic.answeredAt === never) await this.#ask(name, topic);
     return {
-      get keyShared() {
-        return found.keyShared;
+      keyShared: () => {
+        const now = this.#deps.clock.monotonic();
+        if (now - topic.askedAt > FRESH_MILLIS) void this.#ask(name, topic);
+        return topic.keyShared || now - topic.answeredAt > STALE_MILLIS;
       },
-      release: () => this.#release(topic, found),
+      release: () => {
+        if (--topic.users === 0) this.#topics.delete(name);
+      },
     };
   }
 
-  #release(topic: string, watched: Watched): void {
-    if (--watched.users > 0) return;
-    watched.cancel();
-    this.#topics.delete(topic);
-  }
-
-  async #look(topic: string, watched: Watched): Promise<void> {
+  async #ask(name: string, topic: Topic): Promise<void> {
+    topic.askedAt = this.#deps.clock.monotonic();
     try {
-      const subscriptions = field(await this.#rest.get(`${topicPath(topic)}/partitioned-stats?${LEAN}`), 'subscriptions');
-      watched.keyShared = notice(subscriptions, watched.names);
+      const subscriptions = field(await this.#rest.get(`${topicPath(name)}/partitioned-stats?${LEAN}`), 'subscriptions');
+      topic.keyShared = notice(subscriptions, topic.names);
+      topic.answeredAt = topic.askedAt;
     } catch (error) {
-      this.#deps.log.warn('subscriptions-unknown', { topic, error: error instanceof Error ? error.message : String(error) });
+      this.#deps.log.warn('subscriptions-unknown', {
+        topic: name,
+        error: error instanceof Error ? error.message : String(error),
+      });
     }
-    if (this.#topics.get(topic) === watched)
-      watched.cancel = this.#deps.clock.timer(POLL_MILLIS, () => void this.#look(topic, watched));
   }
 }
 

@@ -42,7 +42,7 @@ export class PulsarSink implements Sink {
       deps: this.#deps,
       producerName: producerName(options),
       topicMaxBytes: await this.#topicMaxBytes(options.topic),
-      perKey: () => view?.keyShared ?? options.batching === 'per-key',
+      perKey: () => view?.keyShared() ?? options.batching === 'per-key',
       onEnd: (ended) => {
         view?.release();
         this.#writers.delete(ended);
