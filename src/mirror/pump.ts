@@ -11,6 +11,7 @@ import type { Delivery, LaneReader } from '../spi/source.ts';
 import type { Stage, Verdicts } from '../spi/stage.ts';
 import type { GapNote, LanePlan, MirrorContext } from './lane-plan.ts';
 import type { PositionSet } from './position-set.ts';
+import { ROUND_SPAN } from './recovery.ts';
 import { stagesOf } from './stages/stages.ts';
 import type { Watermark } from './watermark.ts';
 
@@ -37,6 +38,8 @@ export interface PumpOptions {
 const EAGER_FLUSH_RECORDS = 256;
 const SETTLE_STEP_MILLIS = 5;
 const SETTLE_MILLIS = 5_000;
+/** Less than the whole span, because the last batch of a round counts from its first record. */
+const MAX_ROUND_SPAN = ROUND_SPAN * 0.8;
 /** Stretches (most have 32 records) that are read and not safe yet; see `#awaitRoom`. */
 const MAX_OUTSTANDING = 8_192;
 
@@ -54,6 +57,7 @@ export class Pump {
   readonly #stop = new AbortController();
   #starved = false;
   #roomWanted: Deferred<void> | undefined;
+  #roundFirst: Position | undefined;
   /** Whether records were read, so that the reader could compare what it has with what the source has now. */
   #taken = false;
   #done: Promise<void> | undefined;
@@ -150,6 +154,7 @@ export class Pump {
       // Nothing in it: a reader may hand out what is left when all of an answer was of no use.
       if (batch.count === 0) return;
       this.#taken = true;
+      this.#boundRound(batch.positionAt(0));
       this.#judge(batch);
       for (let i = 0; i < batch.count; ) {
         i = this.#appendFrom(batch, i);
@@ -159,6 +164,13 @@ export class Pump {
     } finally {
       batch.release();
     }
+  }
+
+  /** Writers may store a round out of order, so a look at the target must know how far apart its records can lie, also when most between them are dropped. */
+  #boundRound(position: Position): void {
+    if (this.#roundFirst !== undefined && (neighbourDistance(this.#roundFirst, position) ?? 0) < MAX_ROUND_SPAN) return;
+    this.#flushAll();
+    this.#roundFirst = position;
   }
 
   /** Runs the stages and announces the batch to the watermark, before its first record goes to a writer. */

@@ -48,8 +48,8 @@ export function partitionKey(topic: string, partition: number | ''): string {
 const FIRST_LOOK_ENTRIES = 64;
 /** How far back a look goes when neither the state nor the source knows the lane: it has then never run, or both were wiped. */
 const BLIND_LOOK_ENTRIES = 10_000;
-/** One-key-per-batch writing stores records of a round out of order; a round never spans more source positions than this. */
-const ROUND_SPAN = 10_000;
+/** One-key-per-batch writing stores records of a round out of order; a round never spans more source positions than this (the pump sees to it). */
+export const ROUND_SPAN = 10_000;
 const SOURCE_END_CHECKS = 10;
 const SOURCE_END_CHECK_MILLIS = 1_000;
 
