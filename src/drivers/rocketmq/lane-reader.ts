@@ -135,7 +135,8 @@ export class RocketmqLaneReader implements LaneReader {
     const { batches, decoder } = this.#shared;
     const window = this.#window;
     const { body } = piece;
-    const first = piece.at === 0;
+    const alone = !piece.shared;
+    piece.shared = true;
     const batch = batches.take(Math.min(piece.to - window.position, MAX_ASK));
     try {
       const stretch = decoder.decode(body, piece.at, window.position, piece.to, batch);
@@ -148,7 +149,7 @@ export class RocketmqLaneReader implements LaneReader {
       batch.heldBytes = decoder.inflatedBytes + (used ? piece.chargedBytes : 0);
       window.charge(decoder.inflatedBytes);
       // The frame is used again only when this batch alone looks at it, and not at a copy.
-      batch.onRelease = this.#released(batch.heldBytes, first && used && batch.bytes === body ? body : undefined);
+      batch.onRelease = this.#released(batch.heldBytes, alone && used && batch.bytes === body ? body : undefined);
     } catch (error) {
       batch.release();
       throw error;

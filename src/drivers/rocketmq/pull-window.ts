@@ -8,6 +8,8 @@ export interface MessagesPiece {
   readonly body: Buffer;
   /** Place in `body` where decoding goes on. */
   at: number;
+  /** Some of it was handed out, so the frame may still be looked at. (`at` does not tell: a batch inside a message is left half taken.) */
+  shared: boolean;
   /** The offset right after the last message that counts. */
   readonly to: number;
   readonly chargedBytes: number;
@@ -95,7 +97,7 @@ export class PullWindow {
     range.expectedBytes -= expected;
     this.charge(body.length - expected);
     range.next = Math.min(to, range.to);
-    range.pieces.push({ kind: 'messages', body, at: 0, to: range.next, chargedBytes: body.length, verify });
+    range.pieces.push({ kind: 'messages', body, at: 0, shared: false, to: range.next, chargedBytes: body.length, verify });
     this.#settle(range);
   }
 
@@ -166,7 +168,7 @@ export class PullWindow {
     for (const piece of range.pieces) {
       if (piece.kind !== 'messages') continue;
       this.discharge(piece.chargedBytes);
-      if (piece.at === 0) this.#frames.give(piece.body);
+      if (!piece.shared) this.#frames.give(piece.body);
     }
   }
 

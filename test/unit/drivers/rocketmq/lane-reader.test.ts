@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RequestCode, ResponseCode } from '../../../../src/drivers/rocketmq/wire/codes.ts';
+import type { RecordBatch } from '../../../../src/model/record-batch.ts';
 import type { LaneReader } from '../../../../src/spi/source.ts';
-import { FakeBroker } from './fake-broker.ts';
+import { FakeBroker, type Reply } from './fake-broker.ts';
 import { describeGap, eventually, type Opened, openCluster, range, readTo } from './kit.ts';
+import { batchItem, storedMessage } from './stored-message.ts';
 
 describe('a lane reader', () => {
   let broker: FakeBroker;
@@ -184,6 +186,29 @@ describe('a lane reader', () => {
     expect(opened.troubles[0]?.message).toContain('reset our group to 5');
   });
 
+  it('never uses the memory of an answer again while one of its batches is held', async () => {
+    // One stored message with more records than a batch takes: its frame is shared by two batches. The next is of the same size.
+    const answer = (offset: number, text: string): Reply => ({
+      code: 0,
+      remark: 'FOUND',
+      fields: offsets(offset + 1_500, 0, 3_000),
+      body: storedMessage({ offset, sysFlag: 0xc0, body: Buffer.concat(range(0, 1_500).map((i) => batchItem(`${text}${i}`))) }),
+    });
+    let pulled = 0;
+    broker.intercept = ({ code, fields }) => {
+      if (code !== RequestCode.PULL_MESSAGE || ++pulled > 2) return code === RequestCode.PULL_MESSAGE ? 'silence' : undefined;
+      return answer(Number(fields['queueOffset']), pulled === 1 ? 'item' : 'ITEM');
+    };
+    reader = await opened.open(0);
+    const first = await nextBatch(reader);
+    (await nextBatch(reader)).release();
+    const next = await nextBatch(reader);
+    expect(next.positionAt(0).major).toBe(1_500);
+    expect(range(0, first.count).map((i) => first.body(i).toString())).toEqual(range(0, 1_024).map((i) => `item${i}`));
+    first.release();
+    next.release();
+  });
+
   it('rejects with CLOSED after it was closed, and what was handed out stays readable', async () => {
     broker.produce(10);
     reader = await opened.open(0);
@@ -201,14 +226,24 @@ describe('a lane reader', () => {
   });
 });
 
+async function nextBatch(reader: LaneReader): Promise<RecordBatch> {
+  const delivery = await reader.read();
+  if (delivery.kind !== 'records') throw new Error(describeGap(delivery));
+  return delivery.batch;
+}
+
+function offsets(next: number, min: number, max: number) {
+  return [
+    ['nextBeginOffset', String(next)],
+    ['minOffset', String(min)],
+    ['maxOffset', String(max)],
+  ] as const;
+}
+
 function moved(remark: string, next: number, broker: FakeBroker) {
   return {
     code: ResponseCode.PULL_OFFSET_MOVED,
     remark,
-    fields: [
-      ['nextBeginOffset', String(next)],
-      ['minOffset', String(broker.minOffset)],
-      ['maxOffset', String(broker.maxOffset)],
-    ] as const,
+    fields: offsets(next, broker.minOffset, broker.maxOffset),
   };
 }
