@@ -149,6 +149,11 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
+function describeFound(found: number): string {
+  if (found === 0) return 'its last checkpoint knew of all that was stored, so nothing was to be found on Pulsar';
+  return `it found ${count(found)} messages on Pulsar that its last checkpoint did not know of, and did not write them again`;
+}
+
 function detail(text: string): string {
   return `             ${text}`;
 }
