@@ -11,10 +11,7 @@ export type FakeBroker = {
   /** What came, in order, `CONNECT` included. */
   readonly received: readonly Received[];
   /** Answers a command; `undefined` says nothing. CONNECT is answered unless it is taken here. */
-  on(
-    type: number,
-    answer: (fields: ReadonlyMap<number, number | string>, send: (bytes: Buffer) => void) => Buffer | undefined,
-  ): void;
+  on(type: number, answer: Answer): void;
   /** Writes to every open connection. */
   sendAll(bytes: Buffer): void;
   /** Ends every connection. */
@@ -23,7 +20,12 @@ export type FakeBroker = {
   close(): Promise<void>;
 };
 
-export type Received = { readonly type: number; readonly fields: ReadonlyMap<number, number | string> };
+/** `rest` is what follows the command: the entry of a SEND. */
+export type Answer = (fields: Fields, send: (bytes: Buffer) => void, rest: Buffer) => Buffer | undefined;
+
+export type Fields = ReadonlyMap<number, number | string>;
+
+export type Received = { readonly type: number; readonly fields: Fields };
 
 export const CONNECTED: Buffer = commandFrame(
   COMMAND.connected,
@@ -32,7 +34,7 @@ export const CONNECTED: Buffer = commandFrame(
 
 export async function fakeBroker(): Promise<FakeBroker> {
   const received: Received[] = [];
-  const answers = new Map<number, Parameters<FakeBroker['on']>[1]>([[COMMAND.connect, () => CONNECTED]]);
+  const answers = new Map<number, Answer>([[COMMAND.connect, () => CONNECTED]]);
   const sockets = new Set<net.Socket>();
   const server = net.createServer((socket) => {
     sockets.add(socket);
@@ -42,7 +44,7 @@ export async function fakeBroker(): Promise<FakeBroker> {
       const command = decodeFrame(frame);
       const fields = fieldsOf(command);
       received.push({ type: command.type, fields });
-      const answer = answers.get(command.type)?.(fields, (bytes) => void socket.write(bytes));
+      const answer = answers.get(command.type)?.(fields, (bytes) => void socket.write(bytes), command.rest);
       if (answer !== undefined) socket.write(answer);
     });
     socket.on('data', (chunk) => splitter.push(chunk));

@@ -1,0 +1,210 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { BrokerPool } from '../../../../../src/drivers/pulsar/net/broker-pool.ts';
+import { credentialsOf } from '../../../../../src/drivers/pulsar/net/credentials.ts';
+import { PulsarLaneWriter } from '../../../../../src/drivers/pulsar/sink/lane-writer.ts';
+import { SlabPool } from '../../../../../src/drivers/pulsar/sink/slab.ts';
+import type { IsthmusError } from '../../../../../src/errors.ts';
+import { ByteBudget } from '../../../../../src/lib/byte-budget.ts';
+import type { Stored } from '../../../../../src/spi/sink.ts';
+import { batchOf, type LogLine, memoryLog } from '../../../../kit/pulsar-writing.ts';
+import { type ManualClock, manualClock } from '../fake-broker.ts';
+import { type FakeTopic, fakeTopic, producerOf } from '../fake-topic.ts';
+
+const NAME = 'isthmus/link/source/orders/q0';
+
+let topic: FakeTopic;
+let pool: BrokerPool;
+let clock: ManualClock;
+let budget: ByteBudget;
+let lines: LogLine[];
+let stored: Stored[];
+let failures: IsthmusError[];
+let writer: PulsarLaneWriter;
+
+beforeEach(async () => {
+  topic = await fakeTopic();
+  clock = manualClock();
+  lines = [];
+  stored = [];
+  failures = [];
+  budget = new ByteBudget(2 ** 24);
+  const log = memoryLog(lines);
+  pool = new BrokerPool(
+    { serviceUrl: topic.url, tls: undefined, listenerName: undefined },
+    { clock, log, credentials: credentialsOf(undefined) },
+  );
+  writer = new PulsarLaneWriter(
+    {
+      topic: 'persistent://public/default/t',
+      partition: 0,
+      sourceCluster: 'source',
+      lane: { topic: 'orders', lane: 'q0' },
+      link: 'link',
+      batching: 'mixed',
+      compression: 'none',
+      signal: new AbortController().signal,
+      onStored: (each) => stored.push(each),
+      onFailed: (error) => failures.push(error),
+      onTrouble: () => undefined,
+    },
+    {
+      pool,
+      slabs: new SlabPool(budget),
+      deps: { clock, log, random: () => 0.5 },
+      producerName: NAME,
+      topicMaxBytes: undefined,
+      perKey: () => false,
+      onEnd: () => undefined,
+    },
+  );
+  await writer.start(new AbortController().signal);
+});
+
+afterEach(async () => {
+  const closing = writer.close(0);
+  await pool.close();
+  await closing;
+  await topic.close();
+});
+
+/** One batch per offset. */
+function send(...offsets: number[]): void {
+  for (const offset of offsets) {
+    expect(writer.append(batchOf([{ offset, body: `body ${offset}` }]), 0)).toBe('taken');
+    writer.flush();
+  }
+}
+
+/** Moves the clock on until it is so, for backoffs run on it. */
+async function passesUntil(isSo: () => boolean): Promise<void> {
+  await expect
+    .poll(() => {
+      clock.advance(200);
+      return isSo();
+    })
+    .toBe(true);
+}
+
+const firstsOf = (): number[] => stored.map(({ runs }) => runs[0]?.first.major ?? -1);
+const storedIds = (): number[] => topic.stored.map(({ sequenceId }) => sequenceId);
+const events = (): string[] => lines.map(({ event }) => event);
+
+describe('a writer in doubt', () => {
+  it('whose receipt got lost finds the batch in the tail and does not send it again', async () => {
+    topic.fate = () => 'stored without a receipt';
+    send(10);
+    await expect.poll(() => topic.sent.length).toBe(1);
+    clock.advance(30_000);
+    await passesUntil(() => stored.length === 1);
+    expect(storedIds()).toEqual([10]);
+    expect(topic.sent).toHaveLength(1);
+  });
+
+  it('whose batch got lost sends it again byte by byte', async () => {
+    topic.fate = (_, nth) => (nth === 1 ? 'lost' : 'stored');
+    send(10);
+    await expect.poll(() => topic.sent.length).toBe(1);
+    clock.advance(30_000);
+    await passesUntil(() => stored.length === 1);
+    expect(topic.sent).toHaveLength(2);
+    expect(topic.sent[1]).toEqual(topic.sent[0]);
+  });
+
+  it('waits for what the broker has accepted and not yet stored, and does not store it twice', async () => {
+    topic.fate = () => 'late';
+    send(10, 11, 12);
+    await expect.poll(() => topic.sent.length).toBe(3);
+    topic.cut();
+    await passesUntil(() => stored.length === 3);
+    expect(storedIds()).toEqual([10, 11, 12]);
+    expect(topic.sent).toHaveLength(3);
+  });
+
+  it('copes with an error that overtakes the receipt of an earlier batch', async () => {
+    topic.fate = (id, nth) => (id === 11 && nth === 2 ? 2 : id === 10 ? 'stored without a receipt' : 'stored');
+    send(10, 11);
+    await passesUntil(() => stored.length === 2);
+    expect(firstsOf()).toEqual([10, 11]);
+    expect(storedIds()).toEqual([10, 11]);
+  });
+
+  it('fills a hole, says that order was broken, and reports in order', async () => {
+    topic.fate = (id, nth) => (id === 10 && nth === 1 ? 'lost' : nth <= 2 ? 'stored without a receipt' : 'stored');
+    send(10, 11);
+    await expect.poll(() => topic.sent.length).toBe(2);
+    topic.cut();
+    await passesUntil(() => stored.length === 2);
+    expect(storedIds()).toEqual([11, 10]);
+    expect(firstsOf()).toEqual([10, 11]);
+    expect(events()).toContain('order-broken');
+  });
+
+  it('does not take a receipt without a place for a proof: looks, and sends under another name beside the fence', async () => {
+    topic.fate = (_, nth) => (nth === 1 ? 'duplicate' : 'stored');
+    send(10);
+    await passesUntil(() => stored.length === 1);
+    expect(storedIds()).toEqual([10]);
+    expect(topic.sent.map(producerOf)).toEqual([NAME, expect.stringMatching(/^isthmus\/link\/source\/orders\/q0~\w+$/)]);
+  });
+
+  it('that finds what the broker took for a duplicate does not send it again', async () => {
+    topic.fate = () => 'stored as duplicate';
+    send(10);
+    await passesUntil(() => stored.length === 1);
+    expect(topic.sent).toHaveLength(1);
+  });
+
+  it('takes a receipt out of order for a broken connection', async () => {
+    topic.fate = (id, nth) => (id === 10 && nth === 1 ? 'lost' : 'stored');
+    send(10, 11);
+    await passesUntil(() => stored.length === 2);
+    expect(firstsOf()).toEqual([10, 11]);
+    expect(storedIds().toSorted((a, b) => a - b)).toEqual([10, 11]);
+  });
+});
+
+describe('a writer gives up', () => {
+  it('when the broker refuses a batch for good', async () => {
+    topic.fate = () => 22;
+    send(10);
+    await expect.poll(() => failures.map(({ code }) => code)).toEqual(['RECORD_REFUSED']);
+    await expect(writer.ready()).rejects.toMatchObject({ code: 'RECORD_REFUSED' });
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('when a batch arrives damaged again and again', async () => {
+    topic.fate = () => 9;
+    send(10);
+    await passesUntil(() => failures.length > 0);
+    expect(failures.map(({ code }) => code)).toEqual(['INTERNAL']);
+    expect(topic.sent).toHaveLength(3);
+  });
+
+  it('and takes nothing more, reports nothing more, and holds nothing', async () => {
+    topic.fate = (id) => (id === 10 ? 15 : 'stored');
+    send(10, 11);
+    await expect.poll(() => failures.map(({ code }) => code)).toEqual(['TOPIC_TERMINATED']);
+    expect(writer.append(batchOf([{ offset: 12, body: '' }]), 0)).toBe('full');
+    expect([stored.length, writer.open(), writer.inFlight, budget.usedBytes]).toEqual([0, 0, 0, 0]);
+  });
+});
+
+describe('closing', () => {
+  it('waits for what is on its way, drops what is open, and gives all bytes back', async () => {
+    topic.fate = () => 'late';
+    send(10);
+    writer.append(batchOf([{ offset: 11, body: 'open' }]), 0);
+    const closing = writer.close(1000);
+    await expect.poll(() => topic.sent.length).toBe(1);
+    clock.advance(1000);
+    await closing;
+    expect([stored.length, writer.inFlight, budget.usedBytes]).toEqual([0, 0, 0]);
+    expect(topic.sent).toHaveLength(1);
+  });
+
+  it('ends at once when everything is stored', async () => {
+    send(10);
+    await writer.close(1_000_000);
+    expect(firstsOf()).toEqual([10]);
+  });
+});
