@@ -119,9 +119,7 @@ async function killAndRestart({ plan, process, api, screen, watch, signal }: Pla
   const catchUpSeconds = (performance.now() - startedAgain) / 1000;
   screen.say(detail(`caught up ${catchUpSeconds.toFixed(1)} s later, while orders went on arriving`));
   const found = foundInTarget(plan.logFile);
-  screen.say(
-    detail(`it found ${count(found)} messages on Pulsar that its last checkpoint did not know of, and did not write them again`),
-  );
+  screen.say(detail(describeFound(found)));
   return { killedAt, downSeconds: downMillis / 1000, catchUpSeconds, found };
 }
 
