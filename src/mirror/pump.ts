@@ -55,6 +55,7 @@ export class Pump {
   readonly #verdicts: Verdicts = [];
   readonly #only: LaneWriter | undefined;
   readonly #stop = new AbortController();
+  #settleUntil = 0;
   #starved = false;
   #roomWanted: Deferred<void> | undefined;
   #roundFirst: Position | undefined;
@@ -76,11 +77,10 @@ export class Pump {
   /** Stops reading and waits until everything taken is stored, up to `graceMillis`. The reader stays open, for a last commit. */
   async drain(graceMillis: number): Promise<void> {
     const { clock } = this.#options.context;
-    const deadline = clock.monotonic() + graceMillis;
+    this.#settleUntil = clock.monotonic() + graceMillis;
     this.#stop.abort(new IsthmusError('CLOSED', 'reading a lane: it was told to stop'));
     this.#wakeForRoom();
     await within(this.#done?.catch(() => undefined) ?? Promise.resolve(), clock, graceMillis);
-    await this.#settle(deadline);
   }
 
   /** A batch was stored: the open one may leave now, and reading may go on. */
@@ -113,6 +113,8 @@ export class Pump {
     } finally {
       failure.removeEventListener('abort', onFailure);
     }
+    // Whoever runs the pump closes the writers when it has ended, so it ends when they have nothing left.
+    if (!failure.aborted) await this.#settle(this.#settleUntil);
     if (failure.aborted) throw toIsthmusError(failure.reason);
   }
 
