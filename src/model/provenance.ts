@@ -30,6 +30,8 @@ export interface Provenance {
 }
 
 const VERSION = '1';
+/** Ten digits to the base of 36. */
+const LATEST_MILLIS = 36 ** 10 - 1;
 const RESERVED = /[%;,>+\u0000-\u0020\u007f]/g;
 
 function escapeName(name: string): string {
@@ -44,10 +46,15 @@ export function formatRuns(runs: readonly PositionRun[]): string {
   return runs.map((run) => (run.count === 1 ? formatPosition(run.first) : `${formatPosition(run.first)}+${run.count}`)).join(',');
 }
 
+/** Whatever a source says of a record's time must not make its mark unreadable: the record would be written again. */
+function formatTime(millis: number): string {
+  return Math.trunc(Math.min(Math.max(millis || 0, 0), LATEST_MILLIS)).toString(36);
+}
+
 export function formatProvenance(mark: Provenance): string {
   const names = [mark.cluster, mark.topic, mark.lane].map(escapeName).join(';');
   const passed = mark.passed.length === 0 ? '' : `;${mark.passed.map(escapeName).join('>')}`;
-  return `${VERSION};${names};${formatRuns(mark.runs)};${mark.time.toString(36)}${passed}`;
+  return `${VERSION};${names};${formatRuns(mark.runs)};${formatTime(mark.time)}${passed}`;
 }
 
 const COUNT_TEXT = /^[1-9]\d{0,15}$/;

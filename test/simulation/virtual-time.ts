@@ -35,7 +35,7 @@ export class VirtualTime {
       };
     };
     return {
-      now: () => EPOCH + this.#millis,
+      now: () => EPOCH + Math.floor(this.#millis),
       monotonic: () => this.#millis,
       timer,
       sleep: (millis, signal) =>

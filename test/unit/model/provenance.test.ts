@@ -40,6 +40,14 @@ describe('marks', () => {
     );
   });
 
+  it.each([-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER, 1_760_000_000_000.25])(
+    'can be read when the source says that a record is from %d',
+    (time) => {
+      const mark = { cluster: 'east', topic: 't', lane: '0', runs: [{ first: offsetPosition(1), count: 1 }], time, passed: [] };
+      expect(parseProvenance(formatProvenance(mark))).toMatchObject({ lane: '0', runs: mark.runs });
+    },
+  );
+
   it('read the documented form', () => {
     expect(parseProvenance(GOOD)).toEqual({
       cluster: 'east',
