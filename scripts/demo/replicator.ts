@@ -8,6 +8,11 @@ import { DemoError } from './errors.ts';
 
 const graceMillis = 15_000;
 
+/** Loaded before the program: ends it in good order when whoever started it is gone, however that went. */
+const endWithParent = `data:text/javascript,${encodeURIComponent(
+  "process.once('disconnect', () => process.kill(process.pid, 'SIGTERM')); process.channel?.unref();",
+)}`;
+
 export type Replicator = {
   readonly pid: () => number | undefined;
   readonly start: () => void;
@@ -28,8 +33,9 @@ export function replicator(configFile: string, logFile: string): Replicator {
     start: () => {
       const log = openSync(logFile, 'a');
       const main = join(import.meta.dirname, '../../src/main.ts');
+      const args = ['--import', endWithParent, main, 'run', '-c', configFile];
       // A process group of its own: Ctrl+C is for the demo, which then ends the replicator in good order.
-      child = spawn(process.execPath, [main, 'run', '-c', configFile], { stdio: ['ignore', log, log], detached: true });
+      child = spawn(process.execPath, args, { stdio: ['ignore', log, log, 'ipc'], detached: true });
       closeSync(log);
     },
     assertRunning: () => {
