@@ -23,7 +23,7 @@ export function openPulsar(name: string, options: PulsarOptions, deps: PulsarDep
     sink,
     async close() {
       await sink.close();
-      await pool.close();
+      pool.close();
       rest.close();
     },
   };

@@ -5,7 +5,7 @@ import { encodeRecord } from './record-encoder.ts';
 /** Most records in an entry. More would save little and make each entry dearer to its consumers. */
 export const MAX_BATCH_RECORDS = 1000;
 
-/** Bytes of a slab, and so of a usual entry. */
+/** Bytes of a slab, and so of a usual entry. From 128 KiB to 1 MiB a message costs the same CPU; more takes memory, less costs the brokers more entries. */
 export const SLAB_BYTES: number = 256 * 1024;
 
 /** Slabs kept for reuse; the rest goes to the garbage collector, so that a burst does not hold memory for ever. */

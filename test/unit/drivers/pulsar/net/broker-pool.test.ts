@@ -31,7 +31,8 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await Promise.all([...pools.map(async (pool) => await pool.close()), ...brokers.map(async (broker) => await broker.close())]);
+  for (const pool of pools) pool.close();
+  await Promise.all(brokers.map(async (each) => await each.close()));
 });
 
 function broker(n = 0): FakeBroker {

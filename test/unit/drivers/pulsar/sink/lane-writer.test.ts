@@ -62,7 +62,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   const closing = writer.close(0);
-  await pool.close();
+  pool.close();
   await closing;
   await topic.close();
 });
