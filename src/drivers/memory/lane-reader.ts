@@ -2,7 +2,7 @@ import { IsthmusError, toIsthmusError } from '../../errors.ts';
 import { type Deferred, deferred } from '../../lib/deferred.ts';
 import type { LaneId } from '../../model/lane.ts';
 import { offsetPosition, type Position } from '../../model/position.ts';
-import type { Delivery, LaneExtent, LaneReader, ReadOptions } from '../../spi/source.ts';
+import type { Delivery, GapReason, LaneExtent, LaneReader, ReadOptions } from '../../spi/source.ts';
 import { makeBatch } from './batch.ts';
 import type { MemoryNetwork } from './network.ts';
 import type { QueueBroker, StoredMessage } from './queue-broker.ts';
@@ -20,6 +20,7 @@ export class MemoryLaneReader implements LaneReader {
   readonly #ready: Delivery[] = [];
   #next: number;
   #extent: { readonly begin: number; readonly end: number };
+  #knownCuts: number;
   #heldBytes = 0;
   #waiter: Deferred<Delivery> | undefined;
   #wake: (() => void) | undefined;
@@ -39,6 +40,7 @@ export class MemoryLaneReader implements LaneReader {
     this.#next = Math.max(0, from.major);
     this.#options = options;
     this.#extent = extent;
+    this.#knownCuts = broker.cuts(lane.topic, lane.lane).count;
     void this.#fetch();
   }
 
@@ -97,22 +99,30 @@ export class MemoryLaneReader implements LaneReader {
     if (this.#ready.length >= READ_AHEAD) return await this.#pause();
     const { topic, lane } = this.#lane;
     const most = 1 + this.#network.below(MAX_BATCH);
-    const { extent, messages } = await this.#network.request(`reading ${lane}`, () => ({
+    const { extent, cuts, messages } = await this.#network.request(`reading ${lane}`, () => ({
       extent: this.#broker.extent(topic, lane),
+      cuts: this.#broker.cuts(topic, lane, this.#knownCuts),
       messages: this.#broker.read(topic, lane, this.#next, most),
     }));
     if (this.#closed) return;
     this.#extent = extent;
-    if (this.#next < extent.begin) {
-      const [from, to] = [this.#next, extent.begin];
-      this.#next = to;
-      this.#deliver({ kind: 'gap', from: offsetPosition(from), to: offsetPosition(to), reason: 'expired' });
-    } else if (messages.length > 0) {
+    this.#knownCuts = cuts.count;
+    // A real reader compares what it has read with what is there now; one that has read nothing yet sees only that the queue ends too early.
+    const cutTo = Math.min(cuts.lowest ?? this.#next, extent.end);
+    if (this.#next < extent.begin) this.#skipTo(extent.begin, 'expired');
+    else if (cutTo < this.#next) this.#skipTo(cutTo, 'truncated');
+    else if (messages.length > 0) {
       await this.#take(messages);
     } else {
       this.#broker.whenGrown(topic, lane, () => this.#wakeUp());
       await this.#pause(LONG_POLL_MILLIS);
     }
+  }
+
+  #skipTo(to: number, reason: GapReason): void {
+    const from = offsetPosition(this.#next);
+    this.#next = to;
+    this.#deliver({ kind: 'gap', from, to: offsetPosition(to), reason });
   }
 
   async #take(messages: readonly StoredMessage[]): Promise<void> {

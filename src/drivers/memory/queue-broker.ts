@@ -26,6 +26,8 @@ class Queue {
   begin = 0;
   readonly messages: StoredMessage[] = [];
   waiting: (() => void)[] = [];
+  /** Where the queue was cut, each time. */
+  readonly cuts: number[] = [];
 
   constructor(broker: string) {
     this.broker = broker;
@@ -81,7 +83,20 @@ export class QueueBroker {
     queue.begin = Math.max(queue.begin, Math.min(before, queue.end));
   }
 
-  /** All that was ever produced, expired or not. */
+  /** Takes the tail away, as a failover to a replica that was behind does: the next messages get the same offsets. */
+  cut(topic: string, lane: string, end: number): void {
+    const queue = this.#queue(topic, lane);
+    queue.messages.length = Math.min(end, queue.messages.length);
+    queue.cuts.push(end);
+  }
+
+  /** How often a queue was cut, and the lowest place of the cuts since the `known` first ones. */
+  cuts(topic: string, lane: string, known = 0): { readonly count: number; readonly lowest: number | undefined } {
+    const { cuts } = this.#queue(topic, lane);
+    return { count: cuts.length, lowest: cuts.length > known ? Math.min(...cuts.slice(known)) : undefined };
+  }
+
+  /** All that was produced and not cut off, expired or not. */
   history(topic: string, lane: string): readonly StoredMessage[] {
     return this.#queue(topic, lane).messages;
   }

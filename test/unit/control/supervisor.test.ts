@@ -271,3 +271,73 @@ describe('the state store', () => {
     ]);
   });
 });
+
+describe('a source that loses its tail', () => {
+  const LANE = 'broker-a:0';
+  let stage: Stage;
+  beforeEach(() => {
+    stage = new Stage();
+    stage.source.addQueues('orders', 'broker-a', 2);
+  });
+
+  const produce = (from: number, count: number): void => {
+    for (let i = from; i < from + count; i++) stage.produce(1, { body: Buffer.from(`r${i}`) });
+  };
+  const names = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `r${from + i}`);
+
+  it('is followed to the place where it begins again, and what comes there is stored although its offsets were used before', async () => {
+    const supervisor = stage.start({ mirrors: [specOf('m')] });
+    produce(0, 20);
+    await stage.time.pass(3_000);
+    stage.source.cut('orders', LANE, 12);
+    produce(20, 15);
+    await stage.time.pass(10_000);
+    expect(stage.stored()).toEqual([...names(0, 20), ...names(20, 35)]);
+    expect(supervisor.lanes(KEY)[0]).toMatchObject({
+      state: 'running',
+      next: '27',
+      gaps: [{ from: '20', to: '12', reason: 'truncated' }],
+    });
+    expect(stage.source.peekCommitted('orders', LANE, 'isthmus-l-m-west')).toBe(27);
+  });
+
+  it.each([0, 100, 500, 1_500, 6_000])('doubles and loses nothing when the process ends %i ms after that', async (millis) => {
+    const first = stage.start({ mirrors: [specOf('m')] });
+    produce(0, 20);
+    await stage.time.pass(3_000);
+    stage.source.cut('orders', LANE, 12);
+    produce(20, 3);
+    await stage.time.pass(2_100 + millis);
+    await stage.close(first);
+    produce(23, 12);
+    stage.start({ mirrors: [specOf('m')] });
+    await stage.time.pass(20_000);
+    expect(stage.stored()).toEqual([...names(0, 20), ...names(20, 35)]);
+  });
+
+  it('goes on also when a look at the target fails in the middle of it', async () => {
+    const supervisor = stage.start({ mirrors: [specOf('m')] });
+    produce(0, 20);
+    await stage.time.pass(3_000);
+    stage.source.cut('orders', LANE, 12);
+    stage.faults = { ...stage.faults, lostReplies: 0.5 };
+    produce(20, 15);
+    await stage.time.pass(60_000);
+    stage.faults = { ...stage.faults, lostReplies: 0 };
+    await stage.time.pass(20_000);
+    expect(stage.stored()).toEqual([...names(0, 20), ...names(20, 35)]);
+    expect(supervisor.lanes(KEY)[0]).toMatchObject({ state: 'running', next: '27' });
+  });
+
+  it('stops for a person where the place cannot be known', async () => {
+    const first = stage.start({ mirrors: [specOf('m')] });
+    produce(0, 20);
+    await stage.time.pass(3_000);
+    await stage.close(first);
+    stage.source.cut('orders', LANE, 12);
+    const second = stage.start({ mirrors: [specOf('m')] });
+    await stage.time.pass(20_000);
+    expect(second.lanes(KEY)[0]).toMatchObject({ state: 'stopped', trouble: { code: 'SOURCE_REWOUND' } });
+    expect(second.lanes(KEY)[1]).toMatchObject({ state: 'running' });
+  });
+});
