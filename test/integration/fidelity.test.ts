@@ -46,7 +46,9 @@ beforeAll(async () => {
   eyes = await startEyes();
   source = eyes.rocketmq(rocketmq.namesrv);
   target = eyes.pulsar(pulsarAt);
-  for (const topic of Object.values(topics)) await source.createTopic(topic, { queues: 4 });
+  for (const topic of Object.values(topics)) {
+    await source.createTopic(topic, { queues: 4, ...(topic === topics.shared ? { messageType: 'FIFO' } : {}) });
+  }
   await writeSource();
   // The subscription has to be there before the mirror, which looks for it when it opens a partition.
   await target.createTopic(targetName(topics.shared), 4);
@@ -342,6 +344,13 @@ describe('what is not mirrored', () => {
     const { body } = await mirror.api<{ readonly matchedTopics: readonly string[] }>('GET', `/v1/mirrors/${mirror.link}/m`);
     expect(body.matchedTopics).toEqual([topics.delayed, topics.large, topics.packed, topics.shared, topics.words]);
     expect((await target.partitionedTopics('public/default')).filter((topic) => topic.includes('group'))).toEqual([]);
+  });
+
+  it('are the topics that RocketMQ keeps for itself; the type of the others is told, for Pulsar has none', async () => {
+    const cluster = '/v1/clusters/rmq-east/topics';
+    const { body } = await mirror.api<{ readonly topics: readonly string[] }>('GET', cluster);
+    expect(body.topics.filter((topic) => /^(SCHEDULE_|rmq_sys_|RMQ_SYS_|TBW102|%|rmq-east|broker-a)/.test(topic))).toEqual([]);
+    expect((await mirror.api('GET', `${cluster}/${topics.shared}`)).body).toMatchObject({ settings: { 'message.type': 'FIFO' } });
   });
 
   it('goes to the dead-letter topic with its bytes, the reason and its place where that was asked for, and its lane goes on', async () => {
