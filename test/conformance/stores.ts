@@ -5,6 +5,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import type { Log, LogFields } from '../../src/spi/log.ts';
 import type { StateStore } from '../../src/spi/state-store.ts';
 import type { StateDeps } from '../../src/state/deps.ts';
+import { MemoryStore } from '../../src/state/memory/store.ts';
 import { openState } from '../../src/state/open.ts';
 import { type RedisServer, startRedisServer } from './redis-server.ts';
 
@@ -17,7 +18,7 @@ export interface Place {
 }
 
 export interface StoreKind {
-  readonly name: 'file' | 'redis';
+  readonly name: 'file' | 'redis' | 'memory';
   start(): Promise<void>;
   stop(): Promise<void>;
   place(): Promise<Place>;
@@ -55,6 +56,23 @@ function fileKind(): StoreKind {
   };
 }
 
+/** What the simulation uses in their place, held to the same. */
+function memoryKind(): StoreKind {
+  return {
+    name: 'memory',
+    start: async () => undefined,
+    stop: async () => undefined,
+    async place() {
+      const kept = new MemoryStore(Math.random);
+      return {
+        open: async () => kept.open(),
+        empty: async () => kept.empty(),
+        closedFirst: false,
+      };
+    },
+  };
+}
+
 function redisKind(): StoreKind {
   let server: RedisServer | undefined;
   let places = 0;
@@ -79,4 +97,4 @@ function redisKind(): StoreKind {
   };
 }
 
-export const storeKinds: readonly StoreKind[] = [fileKind(), redisKind()];
+export const storeKinds: readonly StoreKind[] = [fileKind(), redisKind(), memoryKind()];

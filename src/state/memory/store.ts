@@ -3,6 +3,7 @@ import { type LaneId, laneKey } from '../../model/lane.ts';
 import { advancePosition, comparePositions, type Position } from '../../model/position.ts';
 import type { Checkpoint, IndexEntry, MirrorKey, RegistryEntry, StateStore } from '../../spi/state-store.ts';
 import { newGeneration } from '../deps.ts';
+import { SEGMENTS_PER_LANE } from '../segments.ts';
 
 interface MirrorState {
   readonly checkpoints: Map<string, Checkpoint>;
@@ -74,8 +75,8 @@ export class MemoryStore implements StateStore {
     const mirror = this.#mirror(key);
     for (const { lane, entries: added } of entries) {
       const kept = mirror.index.get(laneKey(lane)) ?? [];
-      for (const entry of added) if (!kept.some((each) => same(each, entry))) kept.push(structuredClone(entry));
-      kept.sort((a, b) => comparePositions(firstOf(a), firstOf(b)));
+      for (const entry of added) insert(kept, entry);
+      if (kept.length > SEGMENTS_PER_LANE) kept.splice(0, kept.length - SEGMENTS_PER_LANE);
       mirror.index.set(laneKey(lane), kept);
     }
   }
@@ -98,6 +99,12 @@ export class MemoryStore implements StateStore {
     this.#closed = true;
   }
 
+  /** Opens it again, as a new process would. */
+  open(): this {
+    this.#closed = false;
+    return this;
+  }
+
   #mirror(key: MirrorKey): MirrorState {
     this.#check();
     const name = nameOf(key);
@@ -109,7 +116,7 @@ export class MemoryStore implements StateStore {
   }
 
   #check(): void {
-    if (this.#closed) throw new IsthmusError('STATE_UNAVAILABLE', 'asking the state store: it was closed');
+    if (this.#closed) throw new IsthmusError('CLOSED', 'asking the state store: it was closed');
   }
 }
 
@@ -127,6 +134,16 @@ function endOf(entry: IndexEntry): Position {
   return entry.runs.map((run) => advancePosition(run.first, run.count)).reduce((a, b) => (comparePositions(a, b) > 0 ? a : b));
 }
 
-function same(a: IndexEntry, b: IndexEntry): boolean {
-  return comparePositions(firstOf(a), firstOf(b)) === 0 && JSON.stringify(a) === JSON.stringify(b);
+/** Puts an entry behind those that begin at or before it, unless it is there already. */
+function insert(kept: IndexEntry[], entry: IndexEntry): void {
+  let [low, high] = [0, kept.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (comparePositions(firstOf(kept[middle] ?? entry), firstOf(entry)) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  for (let at = low - 1; at >= 0 && comparePositions(firstOf(kept[at] ?? entry), firstOf(entry)) === 0; at--) {
+    if (JSON.stringify(kept[at]) === JSON.stringify(entry)) return;
+  }
+  kept.splice(low, 0, structuredClone(entry));
 }
