@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../src/config/load.ts';
 import { PROPERTY_RULES } from '../../src/drivers/rocketmq/properties.ts';
 import { ERROR_CODES } from '../../src/errors.ts';
 
@@ -23,6 +24,16 @@ function namedPaths(page: string): string[] {
 describe('the documentation', () => {
   it.each(pages)('%s names only what exists', (page) => {
     expect(namedPaths(page).filter((path) => !existsSync(path))).toEqual([]);
+  });
+
+  it('shows configurations that are valid', () => {
+    const blocks = ['README.md', 'docs/CONFIGURATION.md'].flatMap((page) =>
+      [...readFileSync(page, 'utf8').matchAll(/```yaml\n([^]*?)```/g)].map((match) => [page, match[1] ?? ''] as const),
+    );
+    const files = ['deploy/isthmus.yaml', 'config/local.yaml'].map((file) => [file, readFileSync(file, 'utf8')] as const);
+    const environment = { ISTHMUS_TOKEN: 'a-token-for-this-test' };
+    for (const [name, text] of [...blocks, ...files]) expect(() => parseConfig(text, name, environment), name).not.toThrow();
+    expect(blocks.length).toBeGreaterThan(1);
   });
 
   it('says what to do for every code of an error', () => {
