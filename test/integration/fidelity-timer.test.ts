@@ -59,7 +59,7 @@ describe('on a broker with timers and transactions', () => {
     await source.send(transacted, [{ body: 'plain', properties: { id: 'plain' } }]);
     // The plain one is last in its queue, so nothing can follow that is mirrored later.
     await eventually('the last message is mirrored', async () => (await idsIn(transacted)).includes('plain'));
-    expect([...(await idsIn(transacted))].sort()).toEqual(['committed', 'plain']);
+    expect((await idsIn(transacted)).map(String).toSorted()).toEqual(['committed', 'plain']);
     const written = (await source.read(transacted)).find((row) => row.properties['id'] === 'committed');
     expect(written?.properties).toHaveProperty('TRAN_MSG');
     const stored = (await target.read(`persistent://public/default/${transacted}`)).find(

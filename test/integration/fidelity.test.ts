@@ -357,7 +357,7 @@ describe('what is not mirrored', () => {
     const stored = await target.read(targetName(topics.bad));
     expect(stored.map((row) => row.properties['id'])).toEqual(['before', 'after']);
     const dead = await target.read(targetName(`${topics.bad}-dead-letter`));
-    expect(dead.map((row) => row.properties['id']).sort()).toEqual(['damaged', 'too-large']);
+    expect(dead.map((row) => String(row.properties['id'])).sort()).toEqual(['damaged', 'too-large']);
     const origin = { 'ISTHMUS-DEAD-LETTER-CLUSTER': 'rmq-east', 'ISTHMUS-DEAD-LETTER-TOPIC': topics.bad };
     expect(dead.find((row) => row.properties['id'] === 'damaged')).toMatchObject({
       bodyHex: Buffer.from('not gzip at all').toString('hex'),

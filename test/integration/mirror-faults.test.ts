@@ -53,7 +53,10 @@ async function expectFaithful(topic: string): Promise<void> {
     const lanes = (await mirror?.lanes()) ?? [];
     return lanes.length === QUEUES && lanes.every((lane) => lane.lagRecords === 0);
   });
-  const verdict = judge(await source.readRows(topic, { expect: MESSAGES }), await target.readRows(`persistent://public/default/${topic}`));
+  const verdict = judge(
+    await source.readRows(topic, { expect: MESSAGES }),
+    await target.readRows(`persistent://public/default/${topic}`),
+  );
   expect(verdict).toMatchObject({ source: MESSAGES, target: MESSAGES, lost: 0, doubled: 0, reordered: 0, strangers: 0 });
   expect(isFaithful(verdict)).toBe(true);
 }
@@ -62,25 +65,28 @@ describe('a mirror of 100,000 messages', () => {
   // A number that a failure prints is enough to repeat its moments.
   const seed = Number(process.env['ISTHMUS_TEST_SEED'] ?? 20261121);
 
-  it.each(['file', 'redis'] as const)(`is exact after ten SIGKILLs at seeded moments, with ${'%s'} state (seed ${seed})`, async (state) => {
-    const topic = uniqueTopic(`kill-${state}`);
-    await loaded(topic);
-    mirror = await mirrorUnderTest({ state, mirror: { topics: [topic] } });
-    const random = seeded(seed);
-    for (let kill = 0; kill < 10; kill++) {
-      // Moments are counted in messages, not in time, so that a faster or slower machine kills in the middle as well.
-      const moment = Math.floor(((kill + random()) / 10) * MESSAGES);
+  it.each(['file', 'redis'] as const)(
+    `is exact after ten SIGKILLs at seeded moments, with ${'%s'} state (seed ${seed})`,
+    async (state) => {
+      const topic = uniqueTopic(`kill-${state}`);
+      await loaded(topic);
+      mirror = await mirrorUnderTest({ state, mirror: { topics: [topic] } });
+      const random = seeded(seed);
+      for (let kill = 0; kill < 10; kill++) {
+        // Moments are counted in messages, not in time, so that a faster or slower machine kills in the middle as well.
+        const moment = Math.floor(((kill + random()) / 10) * MESSAGES);
+        mirror.process.start();
+        await eventually(`${moment} messages are stored`, async () => {
+          mirror?.process.assertRunning();
+          return (await storedIn(topic).catch(() => 0)) >= moment;
+        });
+        await sleep(random() * 60);
+        await mirror.process.kill();
+      }
       mirror.process.start();
-      await eventually(`${moment} messages are stored`, async () => {
-        mirror?.process.assertRunning();
-        return (await storedIn(topic).catch(() => 0)) >= moment;
-      });
-      await sleep(random() * 60);
-      await mirror.process.kill();
-    }
-    mirror.process.start();
-    await expectFaithful(topic);
-  });
+      await expectFaithful(topic);
+    },
+  );
 
   it.each(['rmq-east', 'pulsar-west'] as const)('is exact after %s was killed and started again in the middle', async (name) => {
     const topic = uniqueTopic(`broker-${name}`);

@@ -38,7 +38,9 @@ describe('the RocketMQ admin on a real broker', () => {
     expect(await admin.ensureTopic(topic, 3)).toBe(3);
     expect(await admin.ensureTopic(topic, 5)).toBe(5);
     expect(await admin.ensureTopic(topic, 2)).toBe(5);
-    expect((await java.topicStatus(topic)).map(({ broker, queue }) => `${broker}:${queue}`).sort()).toEqual([0, 1, 2, 3, 4].map((queue) => `broker-a:${queue}`));
+    expect((await java.topicStatus(topic)).map(({ broker, queue }) => `${broker}:${queue}`).sort()).toEqual(
+      [0, 1, 2, 3, 4].map((queue) => `broker-a:${queue}`),
+    );
   });
 
   it('describes the queues of a topic and its message type', async () => {
@@ -61,10 +63,15 @@ describe('the RocketMQ admin on a real broker', () => {
   it('knows where each queue begins and ends', async () => {
     const topic = unique();
     await java.createTopic(topic, { queues: 2 });
-    await java.send(topic, [0, 0, 0, 1].map((queue) => ({ body: 'm', queue })));
+    await java.send(
+      topic,
+      [0, 0, 0, 1].map((queue) => ({ body: 'm', queue })),
+    );
     await java.read(topic, { expect: 4 });
     const extents = await admin.extents(topic);
-    expect([...extents].sort(([a], [b]) => a.localeCompare(b)).map(([lane, { begin, end }]) => [lane, begin.major, end.major])).toEqual([
+    expect(
+      [...extents].sort(([a], [b]) => a.localeCompare(b)).map(([lane, { begin, end }]) => [lane, begin.major, end.major]),
+    ).toEqual([
       ['broker-a:0', 0, 3],
       ['broker-a:1', 0, 1],
     ]);
@@ -102,7 +109,10 @@ describe('the RocketMQ admin on a real broker', () => {
   it('rejects when no name server answers, and its check says so', async () => {
     const none = sourceUnderTest('127.0.0.1:1');
     await expect(none.cluster.admin.listTopics()).rejects.toMatchObject({ code: 'CONNECT_FAILED', retryable: true });
-    expect(await none.cluster.admin.check(['t'])).toMatchObject([{ what: 'name servers', ok: false }, { what: 'topic t', ok: false }]);
+    expect(await none.cluster.admin.check(['t'])).toMatchObject([
+      { what: 'name servers', ok: false },
+      { what: 'topic t', ok: false },
+    ]);
     await none.close();
   });
 });

@@ -86,7 +86,11 @@ describe('the RocketMQ source when its broker fails', () => {
 
   it('says that a topic was recreated, and does not read its new messages under old offsets', async () => {
     const topic = await newTopic(1);
-    await java.send(topic, Array.from({ length: 20 }, (_, i) => ({ body: `old${i}`, queue: 0 })), { batch: true, queue: 0 });
+    await java.send(
+      topic,
+      Array.from({ length: 20 }, (_, i) => ({ body: `old${i}`, queue: 0 })),
+      { batch: true, queue: 0 },
+    );
     const tail = await ours.tail(topic, LANE);
     await until(() => tail.records.length === 20);
     await java.deleteTopic(topic);
@@ -102,7 +106,12 @@ describe('the RocketMQ source when its broker fails', () => {
 
   it('says from where on the end of a queue was lost and replaced', async () => {
     const topic = await newTopic(1);
-    const batch = (name: string, count: number): Promise<unknown> => java.send(topic, Array.from({ length: count }, (_, i) => ({ body: `${name}${i}` })), { batch: true, queue: 0 });
+    const batch = (name: string, count: number): Promise<unknown> =>
+      java.send(
+        topic,
+        Array.from({ length: count }, (_, i) => ({ body: `${name}${i}` })),
+        { batch: true, queue: 0 },
+      );
     await batch('common', 100);
     const tail = await ours.tail(topic, LANE);
     await until(() => tail.records.length === 100);

@@ -9,7 +9,18 @@ import { type ReadRecord, type SourceUnderTest, sourceUnderTest } from '../kit/r
 
 const { namesrv } = rocketmqEndpoints('rmq-east', testOffset);
 /** What the driver leaves out of the properties that the official client shows. */
-const DROPPED = ['CLUSTER', 'MSG_REGION', 'TRACE_ON', 'WAIT', 'RECONSUME_TIME', 'PGROUP', 'MIN_OFFSET', 'MAX_OFFSET', 'REAL_TOPIC', 'REAL_QID'];
+const DROPPED = [
+  'CLUSTER',
+  'MSG_REGION',
+  'TRACE_ON',
+  'WAIT',
+  'RECONSUME_TIME',
+  'PGROUP',
+  'MIN_OFFSET',
+  'MAX_OFFSET',
+  'REAL_TOPIC',
+  'REAL_QID',
+];
 
 let brokers: Brokers;
 let eyes: Eyes;
@@ -53,7 +64,8 @@ function expected(row: RocketmqRow): Partial<ReadRecord> {
   };
 }
 
-const inOrder = (records: readonly ReadRecord[]): readonly ReadRecord[] => records.toSorted((a, b) => a.lane.localeCompare(b.lane) || a.offset - b.offset);
+const inOrder = (records: readonly ReadRecord[]): readonly ReadRecord[] =>
+  records.toSorted((a, b) => a.lane.localeCompare(b.lane) || a.offset - b.offset);
 
 async function expectSame(topic: string, count: number): Promise<readonly ReadRecord[]> {
   const rows = await java.read(topic, { expect: count });
@@ -78,14 +90,24 @@ describe('the RocketMQ source on a real broker', () => {
   it.each(['ZLIB', 'LZ4', 'ZSTD'] as const)('decompresses what a producer compressed with %s', async (compress) => {
     const topic = await newTopic(1);
     const body = `${randomUUID()} hello `.repeat(4_000);
-    await java.send(topic, [{ body, keys: 'k' }, { body: 'short', keys: 'k' }], { compress, compressAbove: 100 });
+    await java.send(
+      topic,
+      [
+        { body, keys: 'k' },
+        { body: 'short', keys: 'k' },
+      ],
+      { compress, compressAbove: 100 },
+    );
     const records = await expectSame(topic, 2);
     expect(records[0]?.bodyLength).toBe(body.length);
   });
 
   it('reads batches, with empty bodies and empty properties in them', async () => {
     const topic = await newTopic(1);
-    await java.send(topic, [{ body: 'a', keys: 'k' }, { body: '' }, { body: 'c', properties: { empty: '', full: 'x' } }], { batch: true, queue: 0 });
+    await java.send(topic, [{ body: 'a', keys: 'k' }, { body: '' }, { body: 'c', properties: { empty: '', full: 'x' } }], {
+      batch: true,
+      queue: 0,
+    });
     await java.read(topic, { expect: 3 });
     const records = await ours.readAll(topic, 3);
     expect(records.map(({ bodyLength }) => bodyLength)).toEqual([1, 0, 1]);
@@ -134,9 +156,13 @@ describe('the RocketMQ source on a real broker', () => {
     await sleep(50);
     const between = Date.now();
     await sleep(50);
-    await java.send(topic, [{ body: 'b', queue: 0 }, { body: 'c', queue: 0 }]);
+    await java.send(topic, [
+      { body: 'b', queue: 0 },
+      { body: 'c', queue: 0 },
+    ]);
     await java.read(topic, { expect: 3 });
-    const at = async (start: Parameters<SourceUnderTest['source']['resolveStart']>[1]): Promise<number> => (await ours.source.resolveStart(lane, start)).major;
+    const at = async (start: Parameters<SourceUnderTest['source']['resolveStart']>[1]): Promise<number> =>
+      (await ours.source.resolveStart(lane, start)).major;
     expect(await at({ kind: 'earliest' })).toBe(0);
     expect(await at({ kind: 'latest' })).toBe(3);
     expect(await at({ kind: 'time', time: between })).toBe(1);
@@ -146,7 +172,10 @@ describe('the RocketMQ source on a real broker', () => {
 
   it('keeps its place as the offset of a group of its own, which it creates', async () => {
     const topic = await newTopic(1);
-    await java.send(topic, [{ body: 'a', queue: 0 }, { body: 'b', queue: 0 }]);
+    await java.send(topic, [
+      { body: 'a', queue: 0 },
+      { body: 'b', queue: 0 },
+    ]);
     const tail = await ours.tail(topic, 'broker-a:0');
     const lane = { topic, lane: 'broker-a:0' };
     expect(await ours.source.committed(lane, `never-${randomUUID()}`)).toBeUndefined();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Replicator, replicator } from '../../scripts/demo/replicator.ts';
-import type { LaneStatus, MirrorStatus, ProcessStatus } from '../../src/control/api.ts';
+import type { LaneStatus, ProcessStatus } from '../../src/control/api.ts';
 import { pulsarEndpoints, redisEndpoints, rocketmqEndpoints, testOffset } from './brokers.ts';
 
 export type MirrorUnderTest = {
@@ -90,11 +90,6 @@ export async function mirrorUnderTest(options: MirrorOptions): Promise<MirrorUnd
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** The one mirror's status. */
-export async function mirrorStatus(mirror: MirrorUnderTest, name = 'm'): Promise<MirrorStatus> {
-  return (await mirror.api<MirrorStatus>('GET', `/v1/mirrors/${mirror.link}/${name}`)).body;
 }
 
 /** Waits until a condition holds; a throw counts as not yet. Fails with what was waited for and the last error. */

@@ -4,9 +4,9 @@ import { entryPosition, type Position } from '../../model/position.ts';
 import { formatProvenance, type PositionRun } from '../../model/provenance.ts';
 import type { RecordBatch } from '../../model/record-batch.ts';
 import type { AppendResult, LaneWriter, WriterOptions } from '../../spi/sink.ts';
-import { type OpenRecord, sealRound } from './round.ts';
 import type { EntryBroker, MemoryProducer } from './entry-broker.ts';
 import type { MemoryNetwork } from './network.ts';
+import { type OpenRecord, sealRound } from './round.ts';
 
 const MAX_ROUND_RECORDS = 12;
 const MAX_ROUNDS = 3;
