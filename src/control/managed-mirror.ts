@@ -219,7 +219,8 @@ export class ManagedMirror {
       // An existing topic keeps its number of partitions: growing it would move keys away from their earlier records.
       const there = await this.#target.admin.describeTopic(targetTopic);
       const count =
-        there?.lanes.length || (await this.#target.admin.ensureTopic(targetTopic, routing.partitions ?? source.lanes.length, retention));
+        there?.lanes.length ||
+        (await this.#target.admin.ensureTopic(targetTopic, routing.partitions ?? source.lanes.length, retention));
       const all = Array.from({ length: count }, (_, partition) => partition);
       return readable.map((lane) => toPlan(lane, all));
     }
@@ -232,7 +233,9 @@ export class ManagedMirror {
     const names = source.lanes.map((lane) => lane.lane);
     const known = this.#tables.get(source.topic);
     if (known !== undefined && names.every((lane) => known.includes(lane))) return known;
-    let table = known ?? (await store.loadLaneTable(this.key, source.topic));
+    // Another process may have given the new lanes their partitions already; only an emptied store knows less than we do.
+    let table = await store.loadLaneTable(this.key, source.topic);
+    if (table.length === 0) table = known ?? [];
     if (table.length === 0) {
       const target = await this.#target.admin.describeTopic(targetTopic);
       table = await rebuildLaneTable(this.#writes, this.#source.name, source, targetTopic, target?.lanes.length ?? 0);

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { offsetPosition } from '../../../src/model/position.ts';
+import type { Cluster } from '../../../src/spi/cluster.ts';
 import { Stage, specOf } from './kit.ts';
 
 const KEY = { link: 'l', mirror: 'm' };
@@ -181,6 +182,34 @@ describe('a supervisor', () => {
     );
     expect(stage.stored().toSorted()).toEqual(stage.sent().toSorted());
     expect(stage.stored('orders-eu-copy')).toEqual(stage.sent('orders-eu'));
+  });
+
+  it('takes over the partitions that another process has given to new queues', async () => {
+    const before = stage.source.describe('orders');
+    let behind = false;
+    const late = (cluster: Cluster): Cluster => ({
+      ...cluster,
+      admin: { ...cluster.admin, describeTopic: async (topic) => (behind ? before : await cluster.admin.describeTopic(topic)) },
+    });
+    const supervisors = [
+      stage.start({ mirrors: [specOf('m')] }),
+      stage.start({ mirrors: [specOf('m')], wrap: { source: late } }),
+    ];
+    await stage.time.pass(2_000);
+    behind = true;
+    stage.source.addQueues('orders', 'broker-b', 1);
+    await stage.time.pass(7_000);
+    behind = false;
+    stage.source.addQueues('orders', 'broker-0', 1);
+    await stage.time.pass(7_000);
+    const tables = supervisors.map((supervisor) =>
+      supervisor
+        .lanes(KEY)
+        .map(({ lane, targetPartitions }) => `${lane} -> ${targetPartitions.join()}`)
+        .toSorted(),
+    );
+    const table = ['broker-0:0 -> 3', 'broker-a:0 -> 0', 'broker-a:1 -> 1', 'broker-b:0 -> 2'];
+    expect(tables).toEqual([table, table]);
   });
 
   it('waits for a topic that is named and not there, and says so', async () => {
