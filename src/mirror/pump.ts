@@ -59,6 +59,8 @@ export class Pump {
   #starved = false;
   #roomWanted: Deferred<void> | undefined;
   #roundFirst: Position | undefined;
+  /** A dead letter on its way. */
+  #letter: Promise<void> | undefined;
   /** Whether records were read, so that the reader could compare what it has with what the source has now. */
   #taken = false;
   #done: Promise<void> | undefined;
@@ -164,7 +166,10 @@ export class Pump {
         if (this.#options.failure.aborted) throw toIsthmusError(this.#options.failure.reason);
       }
     } finally {
-      batch.release();
+      // A dead letter that nobody waits for any more still reads from the batch: given back now, it would get another record's bytes.
+      const release = (): void => batch.release();
+      if (this.#letter === undefined) release();
+      else void this.#letter.then(release, release);
     }
   }
 
@@ -247,7 +252,9 @@ export class Pump {
     const topic = renameTopic(context.spec.deadLetterTopic, plan.lane.topic);
     const { retentionMinutes } = context.spec;
     const letter = { topic, retentionMinutes, reason, sourceCluster: context.sourceCluster, lane: plan.lane, batch, i };
-    await untilAborted(context.sink.writeDeadLetter(letter), this.#options.failure);
+    this.#letter = context.sink.writeDeadLetter(letter);
+    await untilAborted(this.#letter, this.#options.failure);
+    this.#letter = undefined;
     watermark.stored({ first: batch.positionAt(i), count: 1 });
     recorder.deadLetter();
     this.#options.onDeadLetter();

@@ -7,6 +7,7 @@ import { PositionSet } from '../../../src/mirror/position-set.ts';
 import { Pump } from '../../../src/mirror/pump.ts';
 import { ROUND_SPAN } from '../../../src/mirror/recovery.ts';
 import { Watermark } from '../../../src/mirror/watermark.ts';
+import type { MirrorSpec } from '../../../src/model/mirror-spec.ts';
 import { offsetPosition, type Position } from '../../../src/model/position.ts';
 import type { RecordBatch } from '../../../src/model/record-batch.ts';
 import type { AppendResult, LaneWriter, Sink } from '../../../src/spi/sink.ts';
@@ -119,9 +120,19 @@ describe('Pump', () => {
   });
 
   /** A pump of a mirror with a filter, over these writers; records go to the one of their key. */
-  function pumpOver(writers: readonly LaneWriter[]): Pump {
-    const spec = { ...makePlan(1).spec, filter: { tags: ['paid'], properties: {} }, onBadRecord: 'stop-lane' as const };
-    const sink: Pick<Sink, 'partitionOf'> = { partitionOf: (batch, i, partitions) => (batch.major[i] ?? 0) % partitions };
+  function pumpOver(
+    writers: readonly LaneWriter[],
+    rule: Partial<MirrorSpec> = {},
+    writeDeadLetter: Sink['writeDeadLetter'] = async () => undefined,
+  ): Pump {
+    const spec: MirrorSpec = {
+      ...makePlan(1).spec,
+      filter: { tags: ['paid'], properties: {} },
+      onBadRecord: 'stop-lane',
+      ...rule,
+    };
+    const partitionOf: Sink['partitionOf'] = (batch, i, partitions) => (batch.major[i] ?? 0) % partitions;
+    const sink: Pick<Sink, 'partitionOf' | 'writeDeadLetter'> = { partitionOf, writeDeadLetter };
     const source: Pick<Source, 'next'> = { next: ({ major }) => offsetPosition(major + 1) };
     const log = makeLog(() => undefined);
     return new Pump({
@@ -262,6 +273,22 @@ describe('Pump', () => {
     expect(drained).toBe(true);
     expect(reader.closed).toBe(false);
     await Promise.all([draining, done]);
+  });
+
+  it('keeps the batch of a dead letter that is still being written when the lane ends', async () => {
+    const writer = new HandWriter();
+    writer.append = () => ({ refused: 'too large' });
+    const letter = deferred<void>();
+    const pump = pumpOver([writer], { onBadRecord: 'dead-letter' }, () => letter.promise);
+    const done = pump.run();
+    const batch = reader.records(0, 1);
+    await settle();
+    failure.abort(new IsthmusError('CLOSED', 'the test is over'));
+    await expect(done).rejects.toThrow('the test is over');
+    expect(batch.body(0).toString()).toBe('0');
+    letter.resolve();
+    await settle();
+    expect(batch.count).toBe(0);
   });
 
   it('gives back a batch that arrives after it was told to stop', async () => {
