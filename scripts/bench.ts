@@ -15,7 +15,7 @@ Options:
   --runs N             runs of each side and case, of which the median counts (default 3)
   --quick              a tenth of the work: shows that it works, not how fast
   --only PART[,PART]   only these parts: ${parts.join(', ')}
-  --offset N           port offset of the brokers (default 5000); what runs there already is used and left
+  --offset N           port offset of the brokers (default -15300); what runs there already is used and left
   --profile DIR        write a CPU profile of each run of Isthmus into DIR; it then costs more
   --json               one JSON object on the standard output
   --help               this text
@@ -32,7 +32,7 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string', default: '3' },
     quick: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
-    offset: { type: 'string', default: '5000' },
+    offset: { type: 'string', default: '-15300' },
     profile: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },

@@ -1,6 +1,7 @@
 /** The bed as processes of this machine. */
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ArtifactName, artifactDirectory, artifacts, ensureArtifact, toolsToFetch } from './artifacts.ts';
 import { BrokersError, type Report } from './errors.ts';
 import { withLock } from './lock.ts';
@@ -17,6 +18,8 @@ import { requireTools } from './tools.ts';
 const stopLimitMs = 20_000;
 const lockLimitMs = 1_800_000;
 const logTailBytes = 16_384;
+const bindTries = 20;
+const bindPauseMs = 2_000;
 
 export type LocalOptions = {
   readonly offset: number;
@@ -147,19 +150,34 @@ async function startServer(spec: ServerSpec, local: Local): Promise<boolean> {
   const absent = isAbsent(spec);
   if (absent) writeFiles(spec);
   for (const process of spec.processes) {
-    const files = { pidFile: pidFile(spec, process), logFile: logFile(spec, process) };
-    const { command, args, env } = process;
-    const found = readRunning(files.pidFile);
-    const record = found ?? (await launch({ command, args, env, directory: spec.directory, ...files }));
-    if (found === undefined) local.report(`${spec.name}: ${process.id} started (pid ${record.pid})`);
-    await untilReady(`${spec.name}: ${process.id}`, process.check, async () =>
-      isRunning(record) ? undefined : `${tail(files.logFile, 3_000)}\n(${files.logFile})`,
-    );
+    await startProcess(spec, process, local);
   }
   local.report(
     absent ? `${spec.name} is ready after ${((performance.now() - began) / 1000).toFixed(1)} s` : `${spec.name} runs already`,
   );
   return absent;
+}
+
+async function startProcess(spec: ServerSpec, process: ProcessSpec, local: Local): Promise<void> {
+  const files = { pidFile: pidFile(spec, process), logFile: logFile(spec, process) };
+  const { command, args, env } = process;
+  for (let tries = 1; ; tries++) {
+    const found = readRunning(files.pidFile);
+    const record = found ?? (await launch({ command, args, env, directory: spec.directory, ...files }));
+    if (found === undefined) local.report(`${spec.name}: ${process.id} started (pid ${record.pid})`);
+    try {
+      await untilReady(`${spec.name}: ${process.id}`, process.check, async () =>
+        isRunning(record) ? undefined : `${tail(files.logFile, 3_000)}\n(${files.logFile})`,
+      );
+      return;
+    } catch (error) {
+      // West ports lie where Linux takes ports for outgoing connections; most of those are gone in a moment.
+      const portTaken = !isRunning(record) && /Address already in use/.test(tail(files.logFile, logTailBytes));
+      if (!portTaken || tries === bindTries) throw error;
+      local.report(`${spec.name}: a port is taken by some connection at the moment; trying again`);
+      await sleep(bindPauseMs);
+    }
+  }
 }
 
 function writeFiles(spec: ServerSpec): void {

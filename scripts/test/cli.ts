@@ -15,7 +15,7 @@ Usage: npm test [-- PART...]
 
 ${steps.map((step) => `  ${step.part.padEnd(13)}${nameOf(step.run).padEnd(14)}${step.what}`).join('\n')}
 
-Real brokers come up by themselves at the port offset $ISTHMUS_PORT_OFFSET (default 1000), with data of their own, beside
+Real brokers come up by themselves at the port offset $ISTHMUS_PORT_OFFSET (default -18300), with data of their own, beside
 those of "npm run brokers". What the run has started is stopped at its end. A running step can be ended with Ctrl+C.
 
 Examples:

@@ -108,6 +108,10 @@ export function connect(options: ConnectionOptions): Promise<Connection> {
     socket.setKeepAlive(true, 30_000);
     socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => {
       clearTimeout(timer);
+      if (isOwnEnd(socket)) {
+        socket.destroy(new Error('nobody listens there, and the connection was made to its own end'));
+        return;
+      }
       connected = true;
       resolve(connection);
     });
@@ -132,6 +136,14 @@ export function connect(options: ConnectionOptions): Promise<Connection> {
         );
     });
   });
+}
+
+/**
+ * Whether a connection is one to itself. On one machine, the port taken for an outgoing connection can happen to be the one that is called: with nobody listening
+ * there it then succeeds, and keeps the server that is waited for from ever listening again.
+ */
+function isOwnEnd(socket: net.Socket): boolean {
+  return socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress;
 }
 
 function openSocket(options: ConnectionOptions, onRead: (count: number, buffer: Uint8Array) => boolean): net.Socket {

@@ -11,8 +11,11 @@ import { parseOffset, type ServerName } from '../../scripts/brokers/table.ts';
 
 export { pulsarEndpoints, redisEndpoints, rocketmqEndpoints, type ServerName } from '../../scripts/brokers/table.ts';
 
-/** Offset of the tests' own brokers: `$ISTHMUS_PORT_OFFSET`, else 1000, which leaves those of `npm run brokers` alone. */
-export const testOffset: number = parseOffset(process.env['ISTHMUS_PORT_OFFSET'] || '1000');
+/**
+ * Offset of the tests' own brokers: `$ISTHMUS_PORT_OFFSET`, else one that leaves those of `npm run brokers` alone and has all ports below 32768, where Linux takes
+ * none for outgoing connections: one of those on a broker's port, and the broker does not come back after a kill.
+ */
+export const testOffset: number = parseOffset(process.env['ISTHMUS_PORT_OFFSET'] || '-18300');
 
 export type BrokersOptions = {
   readonly offset?: number;

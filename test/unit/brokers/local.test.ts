@@ -10,7 +10,7 @@ import type { Provider } from '../../../scripts/brokers/provider.ts';
 import { redisEndpoints } from '../../../scripts/brokers/table.ts';
 
 // Test files run side by side; no other one starts servers here.
-const offset = 7300;
+const offset = -7300;
 const { redis: port } = redisEndpoints('redis-east', offset).ports;
 let dataDirectory: string;
 let lines: string[];
