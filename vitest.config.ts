@@ -13,7 +13,7 @@ const config: ViteUserConfig = defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/kit/global-setup.ts'],
-          testTimeout: 180_000,
+          testTimeout: 300_000,
           hookTimeout: 300_000,
           // One file at a time: the brokers, the clients and the replicator share two cores.
           fileParallelism: false,

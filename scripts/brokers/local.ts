@@ -18,7 +18,7 @@ import { requireTools } from './tools.ts';
 const stopLimitMs = 20_000;
 const lockLimitMs = 1_800_000;
 const logTailBytes = 16_384;
-const bindTries = 20;
+const bindTries = 30;
 const bindPauseMs = 2_000;
 
 export type LocalOptions = {
@@ -171,7 +171,7 @@ async function startProcess(spec: ServerSpec, process: ProcessSpec, local: Local
       );
       return;
     } catch (error) {
-      // West ports lie where Linux takes ports for outgoing connections; most of those are gone in a moment.
+      // A connection of the former server lingers on its port for a minute, and west ports lie where Linux takes ports for outgoing connections.
       const portTaken = !isRunning(record) && /Address already in use/.test(tail(files.logFile, logTailBytes));
       if (!portTaken || tries === bindTries) throw error;
       local.report(`${spec.name}: a port is taken by some connection at the moment; trying again`);

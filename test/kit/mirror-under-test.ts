@@ -93,7 +93,7 @@ export async function mirrorUnderTest(options: MirrorOptions): Promise<MirrorUnd
 }
 
 /** Waits until a condition holds; a throw counts as not yet. Fails with what was waited for and the last error. */
-export async function eventually(what: string, condition: () => Promise<boolean>, limitMillis = 120_000): Promise<void> {
+export async function eventually(what: string, condition: () => Promise<boolean>, limitMillis = 200_000): Promise<void> {
   const deadline = performance.now() + limitMillis;
   let last: unknown = 'it did not hold';
   while (performance.now() < deadline) {

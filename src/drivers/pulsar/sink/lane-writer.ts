@@ -72,7 +72,7 @@ export class PulsarLaneWriter implements LaneWriter {
     this.#options = options;
     this.#parts = parts;
     this.#origin = { cluster: options.sourceCluster, topic: options.lane.topic, lane: options.lane.lane };
-    this.#backoff = new Backoff(100, 30_000, parts.deps.random);
+    this.#backoff = new Backoff(100, 5_000, parts.deps.random);
     this.#senderName = parts.producerName;
     const oldestSentAt = (): number | undefined => (this.#state === 'writing' ? this.#fifo[0]?.sentAt : undefined);
     this.#watch = new SendWatch(parts.deps.clock, oldestSentAt, (waitedMillis) =>
