@@ -29,6 +29,7 @@ export interface Surroundings {
   readonly store: StateStore;
   readonly storeIsAway: () => boolean;
   readonly faults: () => Faults;
+  readonly targetIsAway: () => boolean;
   readonly spec: MirrorSpec;
   readonly budgetBytes: number;
   readonly onLog: (line: LogLine) => void;
@@ -48,7 +49,8 @@ export class SimulatedProcess {
     const { time, source, target, faults } = surroundings;
     this.#surroundings = surroundings;
     this.#clock = time.clock();
-    this.#target = new MemoryNetwork(this.#clock, random.fork().next, faults);
+    const targetFaults = (): Faults => (surroundings.targetIsAway() ? { ...faults(), lostRequests: 1 } : faults());
+    this.#target = new MemoryNetwork(this.#clock, random.fork().next, targetFaults);
     this.budget = new ByteBudget(surroundings.budgetBytes);
     const east = openQueueCluster('east', source, new MemoryNetwork(this.#clock, random.fork().next, faults));
     const west = openEntryCluster('west', target, this.#target);
