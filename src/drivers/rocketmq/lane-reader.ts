@@ -115,8 +115,7 @@ export class RocketmqLaneReader implements LaneReader {
       if (piece.verify !== undefined && !this.#verified(piece, piece.verify)) return undefined;
       return this.#decode(range, piece);
     } catch (error) {
-      this.#window.cutAll();
-      this.#loop.retry(toIsthmusError(error));
+      this.#loop.again(toIsthmusError(error));
       return undefined;
     }
   }
@@ -126,7 +125,6 @@ export class RocketmqLaneReader implements LaneReader {
     piece.verify = undefined;
     // When it has expired meanwhile there is nothing to compare, and nothing was lost to us.
     if (first.offset > expected.offset || sameMessage(first, expected)) return true;
-    this.#window.cutAll();
     this.#loop.mismatch();
     return false;
   }

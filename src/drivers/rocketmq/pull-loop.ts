@@ -75,6 +75,7 @@ export class PullLoop {
   readonly #doubt = new Doubt();
   #troubled = false;
   #waitsForRoom = false;
+  #busy = false;
   #routeCheckedAt = 0;
   #cancelTimer: (() => void) | undefined;
   #ended = false;
@@ -108,7 +109,7 @@ export class PullLoop {
       this.#known = undefined;
       this.issue();
     } catch (error) {
-      this.retry(toIsthmusError(error));
+      this.#retry(toIsthmusError(error));
     }
   }
 
@@ -135,6 +136,8 @@ export class PullLoop {
   /** Pulls what there is room for. */
   issue(): void {
     const { window } = this.#options;
+    // Bytes that are given back while an answer is taken in wake this lane as well, when the window is half changed.
+    if (this.#busy) return;
     while (this.#reading !== undefined) {
       if (window.ranges.length >= this.#pace.depth) return;
       const { end } = window;
@@ -185,16 +188,17 @@ export class PullLoop {
   #onAnswer(pull: Pull, answer: Command | undefined, error: IsthmusError | undefined): void {
     if (pull.range.dropped || this.#ended) return;
     pull.range.waiting = false;
-    if (answer === undefined) {
-      this.retry(error ?? new IsthmusError('INTERNAL', `${this.#doing}: neither an answer nor an error`));
-      return;
-    }
+    this.#busy = true;
     try {
+      if (answer === undefined) throw error ?? new IsthmusError('INTERNAL', `${this.#doing}: neither an answer nor an error`);
       this.#react(pull, answer, judge(answer, pull.asked, this.#doing));
       this.#checkRoute();
     } catch (cause) {
-      this.retry(toIsthmusError(cause));
+      this.#retry(toIsthmusError(cause));
     }
+    this.#busy = false;
+    this.issue();
+    this.#options.onProgress();
   }
 
   #react(pull: Pull, answer: Command, verdict: Verdict): void {
@@ -211,11 +215,8 @@ export class PullLoop {
         return;
       case 'reset-back':
         // Said once: the next pull is served as asked.
-        this.retry(
-          new IsthmusError(
-            'CONFLICT',
-            `${this.#doing}: an operator reset our group to ${verdict.to}, behind ${pull.asked}; that is ignored`,
-          ),
+        this.#retry(
+          new IsthmusError('CONFLICT', `${this.#doing}: a reset of our group to ${verdict.to}, behind ${pull.asked}, is ignored`),
         );
         return;
       case 'doubt':
@@ -223,13 +224,13 @@ export class PullLoop {
         return;
       case 'trouble':
         if (verdict.groupMissing && this.#reading !== undefined) void shared.groups.tryCreate(this.#reading.address, read.group);
-        this.retry(verdict.error);
+        this.#retry(verdict.error);
         return;
     }
   }
 
   #found(pull: Pull, body: Buffer, header: PullHeader): void {
-    const { window, onProgress, shared } = this.#options;
+    const { window, shared } = this.#options;
     const { range, asked, maxMessages } = pull;
     const got = header.nextOffset - asked;
     const limited = got < maxMessages && header.nextOffset < header.maxOffset;
@@ -240,11 +241,7 @@ export class PullLoop {
     window.fill(range, body, header.nextOffset, pull.verify);
     if (open) window.endHere(range);
     this.#heard(header);
-    if (this.#reading !== undefined) {
-      if (range.next < range.to) this.#pull(this.#reading, range, range.to - range.next);
-      this.issue();
-    }
-    onProgress();
+    if (this.#reading !== undefined && range.next < range.to) this.#pull(this.#reading, range, range.to - range.next);
   }
 
   #empty(pull: Pull, header: PullHeader): void {
@@ -261,11 +258,10 @@ export class PullLoop {
   #again(pull: Pull): void {
     if (pull.range.to !== Number.POSITIVE_INFINITY) this.#known = Math.min(this.#known ?? 0, pull.range.next);
     this.#options.window.cutFrom(pull.range);
-    this.issue();
   }
 
   #gap(pull: Pull, to: number, reason: GapReason, header: PullHeader): void {
-    const { window, onProgress } = this.#options;
+    const { window } = this.#options;
     if (to <= pull.range.next) {
       // Only the message that was to be compared has gone.
       this.#heard(header);
@@ -274,8 +270,6 @@ export class PullLoop {
     }
     window.endWithGap(pull.range, to, reason);
     this.#heard(header);
-    this.issue();
-    onProgress();
   }
 
   /** An answer that makes sense: all is well. */
@@ -315,7 +309,7 @@ export class PullLoop {
     const confirmed = this.#doubt.confirmed(verdict.reason, this.#options.shared.deps.clock.monotonic());
     if (reading?.master !== true || !confirmed) {
       const { minOffset, maxOffset } = verdict.header;
-      this.retry(
+      this.#retry(
         new IsthmusError(
           'BROKER_BUSY',
           `${this.#doing}: offset ${pull.asked} is not in the queue [${minOffset}, ${maxOffset}); looking again before it counts as ${verdict.reason}`,
@@ -330,12 +324,23 @@ export class PullLoop {
     }
   }
 
-  /** The message before the window's end turned out to be another one. */
+  /** The message before the reader's position turned out to be another one. */
   mismatch(): void {
     const reading = this.#reading;
-    this.#interrupt();
+    this.#forget();
     if (reading === undefined) void this.connect();
     else void this.#rewind(reading, this.#options.window.end, 'truncated');
+  }
+
+  /** What has come cannot be used: begins again at the reader's position. */
+  again(error: IsthmusError): void {
+    this.#forget();
+    this.#retry(error);
+  }
+
+  #forget(): void {
+    this.#reading = undefined;
+    this.#options.window.cutAll();
   }
 
   /** Finds out from where on the queue is another one, and ends with a gap back to there. */
@@ -364,7 +369,7 @@ export class PullLoop {
         ),
       );
     } catch (error) {
-      this.retry(toIsthmusError(error));
+      this.#retry(toIsthmusError(error));
     }
   }
 
@@ -376,7 +381,7 @@ export class PullLoop {
   }
 
   /** Reports what is wrong and tries again, with growing waits unless `delayMillis` is given. */
-  retry(error: IsthmusError, delayMillis?: number): void {
+  #retry(error: IsthmusError, delayMillis?: number): void {
     if (this.#ended) return;
     const { read, shared, lane, onEnd } = this.#options;
     if (error.code === 'FRAME_TOO_LARGE') this.#pace.tooLarge();

@@ -103,10 +103,10 @@ export class PullWindow {
 
   /** Ends a range with a gap; what was asked for behind it is dropped. */
   endWithGap(range: PullRange, to: number, reason: GapReason): void {
-    this.cutAfter(range);
     range.pieces.push({ kind: 'gap', from: range.next, to, reason });
     range.next = to;
     range.to = to;
+    this.#drop(this.ranges.splice(this.ranges.indexOf(range) + 1));
     this.#settle(range);
   }
 
@@ -124,52 +124,45 @@ export class PullWindow {
 
   #settle(range: PullRange): void {
     if (range.next < range.to) return;
-    this.discharge(range.expectedBytes);
+    const bytes = range.expectedBytes;
     range.expectedBytes = 0;
+    this.discharge(bytes);
   }
 
   /** Drops everything that has not been answered in full and without a hole; what was answered stays. */
   cutIncomplete(): void {
     const first = this.firstIncomplete();
     if (first === undefined) return;
-    this.cutAfter(first);
+    const dropped = this.ranges.splice(this.ranges.indexOf(first));
     if (first.pieces.length > 0) {
-      first.waiting = false;
       // Its pull may still be answered; the answer must not be taken for the range that comes next.
-      const kept: PullRange = { ...first, pieces: first.pieces };
-      first.dropped = true;
-      this.ranges[this.ranges.length - 1] = kept;
-      this.endHere(kept);
-    } else {
-      this.#drop(first);
-      this.ranges.pop();
+      this.ranges.push({ ...first, to: first.next, waiting: false, expectedBytes: 0, pieces: first.pieces.splice(0) });
     }
+    this.#drop(dropped);
   }
 
   /** Drops a range and all behind it. */
   cutFrom(range: PullRange): void {
-    if (range.dropped) return;
-    this.cutAfter(range);
-    this.ranges.pop();
-    this.#drop(range);
-  }
-
-  cutAfter(range: PullRange): void {
-    for (const later of this.ranges.splice(this.ranges.indexOf(range) + 1)) this.#drop(later);
+    if (!range.dropped) this.#drop(this.ranges.splice(this.ranges.indexOf(range)));
   }
 
   cutAll(): void {
-    for (const range of this.ranges.splice(0)) this.#drop(range);
+    this.#drop(this.ranges.splice(0));
   }
 
-  #drop(range: PullRange): void {
-    range.dropped = true;
-    this.discharge(range.expectedBytes);
-    for (const piece of range.pieces) {
-      if (piece.kind !== 'messages') continue;
-      this.discharge(piece.chargedBytes);
-      if (!piece.shared) this.#frames.give(piece.body);
+  /** Bytes are given back last: whoever is woken by them may look at the window at once. */
+  #drop(ranges: readonly PullRange[]): void {
+    let bytes = 0;
+    for (const range of ranges) {
+      range.dropped = true;
+      bytes += range.expectedBytes;
+      for (const piece of range.pieces) {
+        if (piece.kind !== 'messages') continue;
+        bytes += piece.chargedBytes;
+        if (!piece.shared) this.#frames.give(piece.body);
+      }
     }
+    this.discharge(bytes);
   }
 
   /** What the last message is that waits at the window's end; `undefined` when nothing waits or it ends with a gap. */

@@ -92,8 +92,8 @@ export class FakeBroker {
 
   /** Drops the oldest messages, as retention does. */
   expire(count: number): void {
-    this.messages = this.messages.slice(count);
-    this.minOffset += count;
+    const gone = this.messages.splice(0, count).length;
+    this.minOffset += gone;
   }
 
   disconnectAll(): void {

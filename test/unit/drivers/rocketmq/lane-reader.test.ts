@@ -183,7 +183,7 @@ describe('a lane reader', () => {
     };
     reader = await opened.open(20);
     expect(await readTo(reader, 99)).toEqual({ offsets: range(20, 100), gaps: [] });
-    expect(opened.troubles[0]?.message).toContain('reset our group to 5');
+    expect(opened.troubles[0]?.message).toContain('a reset of our group to 5, behind 20, is ignored');
   });
 
   it('never uses the memory of an answer again while one of its batches is held', async () => {
