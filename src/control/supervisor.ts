@@ -15,7 +15,7 @@ import { laneStatus, mirrorStatus, toTrouble } from './status.ts';
 const STATE_CHECK_MILLIS = 3_000;
 const CLUSTER_CHECK_MILLIS = 10_000;
 /** Whatever hangs after this is left behind: the next process finds in the target what was stored. */
-const CLOSE_MILLIS = 9_000;
+const CLOSE_MILLIS = 8_000;
 
 export interface SupervisorDeps {
   readonly region: string;
