@@ -141,6 +141,26 @@ describe('topics and queues', () => {
   }
 });
 
+describe('clusters that do not answer', () => {
+  it('are tried again and named, while the mirrors of others go on', async () => {
+    const topic = unique('others');
+    await source.createTopic(topic, { queues: 2 });
+    await source.load(topic, { count: 100 });
+    await started({ deadLinks: true, mirror: { topics: [topic] } });
+    await expectFaithful(topic, 100);
+    const { mirrors } = (await mirror.api<{ mirrors: MirrorStatus[] }>('GET', '/v1/mirrors')).body;
+    const states = Object.fromEntries(mirrors.map((each) => [each.link, [each.state, each.trouble?.code]]));
+    expect(states).toMatchObject({
+      [mirror.link]: ['running', undefined],
+      'dead-source': ['waiting', 'CONNECT_FAILED'],
+      'dead-target': ['waiting', 'CONNECT_FAILED'],
+    });
+    const { ready, reasons } = await mirror.status();
+    expect(ready).toBe(false);
+    expect(reasons.join('\n')).toMatch(/dead-source.*127\.0\.0\.1:3[^]*dead-target.*127\.0\.0\.1:5/);
+  });
+});
+
 describe('routing by key', () => {
   it('brings each key to one partition by the hash of the Java client, in order, also across a SIGKILL', async () => {
     const topic = unique('by-key');

@@ -35,9 +35,25 @@ export type MirrorOptions = {
   readonly state?: 'file' | 'redis';
   readonly source?: 'rmq-east' | 'rmq-timer';
   readonly offset?: number;
+  /** Adds links from and to clusters where nobody listens. */
+  readonly deadLinks?: boolean;
 };
 
 let count = 0;
+
+// Ports of the IANA's reserved range, where nothing listens.
+const deadClusters = {
+  'rmq-dead': { type: 'rocketmq', region: 'east', namesrv: ['127.0.0.1:3'] },
+  'pulsar-dead': { type: 'pulsar', region: 'west', serviceUrl: 'pulsar://127.0.0.1:4', adminUrl: 'http://127.0.0.1:5' },
+};
+
+function deadLinks(source: string): object {
+  const rename = 'persistent://public/default/from-dead-{topic}';
+  return {
+    'dead-source': { from: 'rmq-dead', to: 'pulsar-west', mirrors: { m: { topics: ['*'], rename } } },
+    'dead-target': { from: source, to: 'pulsar-dead', mirrors: { m: { topics: ['*'] } } },
+  };
+}
 
 /** Writes the configuration; nothing runs yet. Each call has a link and so a consumer group and a state of its own. */
 export async function mirrorUnderTest(options: MirrorOptions): Promise<MirrorUnderTest> {
@@ -59,8 +75,12 @@ export async function mirrorUnderTest(options: MirrorOptions): Promise<MirrorUnd
     clusters: {
       [source]: { type: 'rocketmq', region: 'east', namesrv: [rocketmqEndpoints(source, offset).namesrv] },
       'pulsar-west': { type: 'pulsar', region: 'west', serviceUrl, adminUrl },
+      ...(options.deadLinks === true ? deadClusters : {}),
     },
-    links: { [link]: { from: source, to: 'pulsar-west', mirrors: { m: options.mirror } } },
+    links: {
+      [link]: { from: source, to: 'pulsar-west', mirrors: { m: options.mirror } },
+      ...(options.deadLinks === true ? deadLinks(source) : {}),
+    },
   };
   writeFileSync(configFile, JSON.stringify(config, null, 2));
   const process = replicator(configFile, logFile);
