@@ -39,7 +39,9 @@ describe('a mirror', () => {
   });
 
   it.each(['0h', '-1h', '72', '1y', '99999999d'])('refuses the retention %s', (retention) => {
-    expect(told({ topics: ['a'], retention })).toEqual([`retention must be keep, or a time in minutes, hours or days, not "${retention}"`]);
+    expect(told({ topics: ['a'], retention })).toEqual([
+      `retention must be keep, or a time in minutes, hours or days, not "${retention}"`,
+    ]);
   });
 
   it('takes its dead-letter topic from its rename', () => {
