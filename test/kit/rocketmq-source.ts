@@ -90,7 +90,13 @@ export function sourceUnderTest(namesrv: string, tls?: TlsOptions): SourceUnderT
   };
 }
 
-async function collect(reader: LaneReader, lane: string, records: ReadRecord[], gaps: string[], gate?: Promise<void>): Promise<unknown> {
+async function collect(
+  reader: LaneReader,
+  lane: string,
+  records: ReadRecord[],
+  gaps: string[],
+  gate?: Promise<void>,
+): Promise<unknown> {
   try {
     for (;;) {
       const delivery = await reader.read();
