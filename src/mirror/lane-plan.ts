@@ -37,6 +37,8 @@ export interface LaneParts {
   readonly recorder: LaneRecorder;
   /** The lane's checkpoint as the store has it now; rejects while the store is away. */
   readonly reload: () => Promise<Checkpoint | undefined>;
+  /** Keeps the lane's checkpoint at once, if the store can; never rejects. */
+  readonly save: () => Promise<void>;
 }
 
 export type LanePhase =

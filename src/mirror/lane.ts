@@ -47,6 +47,7 @@ export class Lane {
   #attempt = new AbortController();
   readonly #group: string;
   readonly #reload: LaneParts['reload'];
+  readonly #save: LaneParts['save'];
   /** Whether another process may have had the lane since our checkpoint: what is remembered here may be old. */
   #shared = false;
   readonly gaps: GapNote[] = [];
@@ -54,12 +55,13 @@ export class Lane {
   recordsDropped = 0;
   deadLetters = 0;
 
-  constructor(plan: LanePlan, context: MirrorContext, { group, recorder, reload }: LaneParts) {
+  constructor(plan: LanePlan, context: MirrorContext, { group, recorder, reload, save }: LaneParts) {
     this.plan = plan;
     this.#context = context;
     this.#group = group;
     this.#recorder = recorder;
     this.#reload = reload;
+    this.#save = save;
     this.#progress = new Progress(plan, context.clock);
     this.#log = context.log.child({ topic: plan.lane.topic, lane: plan.lane.lane });
     this.#caughtUpAt = context.clock.now();
@@ -227,7 +229,10 @@ export class Lane {
   async #commitFirst(reader: LaneReader, from: Position, attempt: AbortController): Promise<void> {
     if (!this.#progress.known || this.#rewoundTo !== undefined) await untilAborted(reader.commit(from), attempt.signal);
     this.#rewoundTo = undefined;
+    const unnamed = this.#progress.unnamedPartitions;
     this.#progress.confirm();
+    // Only a checkpoint names the partitions of a changed routing; if that changes again, what was written there must not be forgotten.
+    if (unnamed) await untilAborted(within(this.#save(), this.#context.clock, LEAVE_MILLIS), attempt.signal);
   }
 
   async #pumpUntilClosed(

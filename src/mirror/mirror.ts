@@ -102,7 +102,12 @@ export class Mirror {
     const { link, mirror } = this.key;
     const recorder = this.#deps.recorder.lane({ link, mirror, topic: plan.lane.topic, lane: plan.lane.lane });
     const reload = async (): Promise<Checkpoint | undefined> => (await this.#reload()).find((each) => laneKey(each.lane) === key);
-    const lane = new Lane(plan, this.#deps.context, { group: this.#deps.group, recorder, reload });
+    const lane = new Lane(plan, this.#deps.context, {
+      group: this.#deps.group,
+      recorder,
+      reload,
+      save: () => this.#save(),
+    });
     this.#lanes.set(key, lane);
     lane.start(this.#checkpoints.get(key), this.#deps.context.clock.monotonic() - this.#loadedAt > FRESH_MILLIS);
   }

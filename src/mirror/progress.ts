@@ -36,6 +36,13 @@ export class Progress {
     return this.#known;
   }
 
+  /** Whether there is a checkpoint, and it does not name all partitions that the lane writes now. */
+  get unnamedPartitions(): boolean {
+    const { targetTopic, partitions } = this.#plan;
+    const targets = this.#checkpoint?.targets;
+    return targets !== undefined && partitions.some((partition) => targets[partitionKey(targetTopic, partition)] === undefined);
+  }
+
   /** Everything before this source position is safe. */
   get next(): Position | undefined {
     return this.#watermark?.next ?? this.#checkpoint?.next;
