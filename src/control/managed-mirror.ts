@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { IsthmusError, toIsthmusError } from '../errors.ts';
 import { within } from '../lib/abort.ts';
 import type { ByteBudget } from '../lib/byte-budget.ts';
@@ -16,6 +15,7 @@ import type { Sink } from '../spi/sink.ts';
 import type { Source } from '../spi/source.ts';
 import type { MirrorKey, StateStore } from '../spi/state-store.ts';
 import type { Trouble } from './api.ts';
+import { groupName } from './group-name.ts';
 import { extendLaneTable, rebuildLaneTable } from './lane-table.ts';
 
 /** New topics and queues are seen within this time. */
@@ -153,7 +153,10 @@ export class ManagedMirror {
       log: this.#log,
       random,
     };
-    return new Mirror({ key: this.key, context, store, recorder, group: groupName(this.key, this.#target.name) }, checkpoints);
+    return new Mirror(
+      { key: this.key, context, store, recorder, group: groupName(this.key, this.#target.name, this.spec.rename) },
+      checkpoints,
+    );
   }
 
   async #discover(mirror: Mirror): Promise<void> {
@@ -264,15 +267,4 @@ export class ManagedMirror {
   #clearTopicTrouble(topic: string): void {
     if (this.#topicTroubles.delete(topic)) this.#log.info('topic-goes-on', { topic });
   }
-}
-
-const MAX_GROUP_NAME = 120;
-
-/**
- * Our own consumer group at the source; RocketMQ allows letters, digits, `%`, `|`, `-` and `_`, 120 in all. The target is part of it: two regions that call
- * their links alike would otherwise move each other's second checkpoint.
- */
-function groupName(key: MirrorKey, targetCluster: string): string {
-  const name = `isthmus-${key.link}-${key.mirror}-${targetCluster}`;
-  return name.length <= MAX_GROUP_NAME ? name : `isthmus-${createHash('sha256').update(name).digest('hex').slice(0, 40)}`;
 }

@@ -1,3 +1,4 @@
+import { groupName } from '../../src/control/group-name.ts';
 import { EntryBroker } from '../../src/drivers/memory/entry-broker.ts';
 import { REFUSED_BODY } from '../../src/drivers/memory/lane-writer.ts';
 import { type Faults, NO_FAULTS } from '../../src/drivers/memory/network.ts';
@@ -15,7 +16,6 @@ import { VirtualTime } from './virtual-time.ts';
 
 const SETTLE_MILLIS = 300_000;
 const KEY = { link: LINK.name, mirror: 'm' };
-const GROUP = 'isthmus-l-m-west';
 
 type TopicEvent = Extract<EventKind, 'new-queues' | 'expire' | 'kick'>;
 
@@ -98,7 +98,7 @@ export class World {
   }
 
   #peekCommitted(topic: string, lane: string): number | undefined {
-    return this.#source.peekCommitted(topic, lane, GROUP);
+    return this.#source.peekCommitted(topic, lane, groupName({ link: 'l', mirror: 'm' }, 'west', this.#plan.spec.rename));
   }
 
   #guard(check: () => void): void {

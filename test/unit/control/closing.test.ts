@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { groupName } from '../../../src/control/group-name.ts';
 import type { Cluster } from '../../../src/spi/cluster.ts';
 import type { Sink } from '../../../src/spi/sink.ts';
 import type { Source } from '../../../src/spi/source.ts';
@@ -123,7 +124,9 @@ describe('a process that is told to stop', () => {
     expect(took).toBeLessThan(1_000);
     const [checkpoint] = await stage.store.loadCheckpoints({ link: 'l', mirror: 'm' });
     expect(checkpoint?.next.major).toBe(stage.stored().length);
-    expect(stage.source.peekCommitted('orders', 'broker-a:0', 'isthmus-l-m-west')).toBe(stage.stored().length);
+    expect(
+      stage.source.peekCommitted('orders', 'broker-a:0', groupName({ link: 'l', mirror: 'm' }, 'west', specOf('m').rename)),
+    ).toBe(stage.stored().length);
   });
 
   it('takes no more changes', async () => {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { groupName } from '../../../src/control/group-name.ts';
 import { offsetPosition } from '../../../src/model/position.ts';
 import type { Cluster } from '../../../src/spi/cluster.ts';
 import { Stage, specOf } from './kit.ts';
@@ -102,6 +103,19 @@ describe('a supervisor', () => {
     await stage.time.pass(8_000);
     expect(stage.stored()).toEqual(stage.sent().slice(0, 10));
     expect(stage.stored('orders-new')).toEqual(stage.sent().slice(10));
+  });
+
+  it('begins at its start when it was deleted and is added again for another target topic, and goes on where it was for the same one', async () => {
+    const supervisor = stage.start();
+    await stage.time.pass(1_000);
+    for (const rename of ['{topic}-copy', '{topic}-new', '{topic}-copy']) {
+      await stage.outcome(supervisor.addMirror('l', specOf('m', { rename })));
+      stage.produce(10);
+      await stage.time.pass(8_000);
+      await stage.outcome(supervisor.deleteMirror(KEY));
+    }
+    expect(stage.stored('orders-new').toSorted()).toEqual(stage.sent().slice(0, 20).toSorted());
+    expect(stage.stored().toSorted()).toEqual(stage.sent().toSorted());
   });
 
   it('keeps the order of keys and every record when routing changes', async () => {
@@ -327,7 +341,7 @@ describe('a source that loses its tail', () => {
       next: '27',
       gaps: [{ from: '20', to: '12', reason: 'truncated' }],
     });
-    expect(stage.source.peekCommitted('orders', LANE, 'isthmus-l-m-west')).toBe(27);
+    expect(stage.source.peekCommitted('orders', LANE, groupName(KEY, 'west', specOf('m').rename))).toBe(27);
   });
 
   it.each([0, 100, 500, 1_500, 6_000])('doubles and loses nothing when the process ends %i ms after that', async (millis) => {

@@ -8,6 +8,10 @@ export const MAX_BATCH_RECORDS = 1000;
 /** Bytes of a slab, and so of a usual entry. From 128 KiB to 1 MiB a message costs the same CPU; more takes memory, less costs the brokers more entries. */
 export const SLAB_BYTES: number = 256 * 1024;
 
+/** What a writer that holds nothing gets when all writers together hold as much as they may. */
+const SMALL_SLAB_BYTES = 16 * 1024;
+const SMALL_SLAB_RECORDS = 64;
+
 /** Slabs kept for reuse; the rest goes to the garbage collector, so that a burst does not hold memory for ever. */
 const MAX_FREE_SLABS = 64;
 
@@ -57,13 +61,19 @@ export class SlabPool {
     this.#budget = budget;
   }
 
-  /** A slab with room for `bytes`, `undefined` when the bound is reached; `first` is always granted. */
+  /** A slab with room for `bytes`, `undefined` when the bound is reached; `first` is always granted, but a small one beyond the bound. */
   take(bytes: number, first: boolean): Slab | undefined {
     const size = Math.max(bytes, SLAB_BYTES);
-    if (!this.#budget.tryTake(size, first)) return undefined;
-    // A record larger than a slab travels alone.
-    if (size > SLAB_BYTES) return new Slab(size, 1);
-    return this.#free.pop() ?? new Slab(SLAB_BYTES, MAX_BATCH_RECORDS);
+    if (this.#budget.tryTake(size, false)) {
+      // A record larger than a slab travels alone.
+      if (size > SLAB_BYTES) return new Slab(size, 1);
+      return this.#free.pop() ?? new Slab(SLAB_BYTES, MAX_BATCH_RECORDS);
+    }
+    if (!first) return undefined;
+    // Every lane has a writer for every partition in key routing: thousands of whole slabs would make the bound meaningless.
+    const small = Math.max(bytes, SMALL_SLAB_BYTES);
+    this.#budget.tryTake(small, true);
+    return new Slab(small, small > SMALL_SLAB_BYTES ? 1 : SMALL_SLAB_RECORDS);
   }
 
   /** Whether `take` would grant a usual slab now. */
