@@ -36,6 +36,7 @@ export interface PumpOptions {
 
 /** With nothing more to read, an open batch of this many records leaves even while others are on their way. */
 const EAGER_FLUSH_RECORDS = 256;
+const FULL_AGAIN_MILLIS = 2;
 const SETTLE_STEP_MILLIS = 5;
 const SETTLE_MILLIS = 5_000;
 /** Less than the whole span, because the last batch of a round counts from its first record. */
@@ -218,13 +219,15 @@ export class Pump {
       return i + 1;
     }
     const writer = this.#only ?? this.#writerOf(batch, i);
-    for (;;) {
+    for (let waits = 0; ; waits++) {
       const result = writer.append(batch, i);
       if (result === 'taken') return i + 1;
       if (result === 'full') {
         // All of them: what the others have open would wait as long as this one has no room.
         this.#flushAll();
         await writer.ready();
+        // A writer that says ready and takes nothing must not keep the process from everything else: promises alone never let receipts in.
+        if (waits > 0) await this.#options.context.clock.sleep(FULL_AGAIN_MILLIS);
       } else {
         await this.#badRecord(
           batch,

@@ -221,6 +221,20 @@ describe('mirrors over HTTP', () => {
   });
 });
 
+describe('bodies as large as RocketMQ takes', () => {
+  it('go through one after the other, far more of them than the limits hold at once, and the process answers meanwhile', async () => {
+    const topic = unique('large');
+    await source.createTopic(topic, { queues: 4 });
+    await source.load(topic, { count: 48, size: 4_000_000, batch: 1 });
+    await started({ mirror: { topics: [topic] } });
+    await eventually('all lanes have caught up', async () => {
+      const lanes = await mirror.lanes();
+      return lanes.length === 4 && lanes.every((lane) => lane.lagRecords === 0);
+    });
+    await expectFaithful(topic, 48);
+  });
+});
+
 describe('a record that the target refuses', () => {
   const limitBytes = 20_000;
 

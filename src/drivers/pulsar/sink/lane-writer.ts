@@ -65,6 +65,8 @@ export class PulsarLaneWriter implements LaneWriter {
   #limitBytes = 0;
   #open: Round | undefined;
   #rounds = 0;
+  /** What the record that was not taken needs. `ready` must wait for that: room for less would be said and refused again without end. */
+  #wantedBytes = 0;
   #roomWanted: Deferred<void> | undefined;
   #emptyWanted: Deferred<void> | undefined;
 
@@ -139,7 +141,10 @@ export class PulsarLaneWriter implements LaneWriter {
 
   #hasRoom(): boolean {
     if (this.#state === 'ended') throw this.#failure ?? new IsthmusError('CLOSED', 'the writer was closed');
-    return this.#open !== undefined || (this.#rounds < MAX_ROUNDS && this.#parts.slabs.hasRoom(this.#holdsNothing()));
+    return (
+      this.#open !== undefined ||
+      (this.#rounds < MAX_ROUNDS && this.#parts.slabs.hasRoom(this.#wantedBytes, this.#holdsNothing()))
+    );
   }
 
   #holdsNothing(): boolean {
@@ -149,6 +154,7 @@ export class PulsarLaneWriter implements LaneWriter {
   #newRound(bound: number): Round | undefined {
     if (this.#rounds >= MAX_ROUNDS) return undefined;
     const slab = this.#parts.slabs.take(bound, this.#holdsNothing());
+    this.#wantedBytes = slab === undefined ? bound : 0;
     if (slab === undefined) return undefined;
     this.#open = new (this.#parts.perKey() ? KeyedRound : MixedRound)(slab, this.#parts.slabs, this.#limitBytes);
     return this.#open;

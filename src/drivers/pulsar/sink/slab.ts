@@ -76,9 +76,9 @@ export class SlabPool {
     return new Slab(small, small > SMALL_SLAB_BYTES ? 1 : SMALL_SLAB_RECORDS);
   }
 
-  /** Whether `take` would grant a usual slab now. */
-  hasRoom(first: boolean): boolean {
-    return first || this.#budget.usedBytes + SLAB_BYTES <= this.#budget.limitBytes;
+  /** Whether `take` would grant a slab for `bytes` now. */
+  hasRoom(bytes: number, first: boolean): boolean {
+    return first || this.#budget.usedBytes + Math.max(bytes, SLAB_BYTES) <= this.#budget.limitBytes;
   }
 
   give(slab: Slab): void {
