@@ -1,10 +1,10 @@
 /** Runs Isthmus as its container image does: the compiled program with a configuration file, as a process of its own. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '../brokers/free-port.ts';
 import type { Bed } from './bed.ts';
 import { type Child, startChild } from './child.ts';
 
@@ -62,13 +62,4 @@ function configuration({ source, target }: Bed, { topics, rename }: Mirroring, s
       [link]: { from: source.name, to: target.name, mirrors: { bench: { topics: [topics], rename, start: 'earliest' } } },
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

@@ -17,6 +17,7 @@ import type { MirrorKey, StateStore } from '../spi/state-store.ts';
 import type { Trouble } from './api.ts';
 import { groupName } from './group-name.ts';
 import { extendLaneTable, rebuildLaneTable } from './lane-table.ts';
+import { toTrouble } from './trouble.ts';
 
 /** New topics and queues are seen within this time. */
 const DISCOVERY_MILLIS = 5_000;
@@ -254,14 +255,16 @@ export class ManagedMirror {
   }
 
   #noteTrouble(error: IsthmusError): void {
-    if (this.#trouble?.message !== error.message) this.#log.warn('mirror-waits', { code: error.code, detail: error.message });
-    this.#trouble = { code: error.code, message: error.message, since: this.#trouble?.since ?? this.#deps.clock.now() };
+    const trouble = toTrouble(error, this.#trouble?.since ?? this.#deps.clock.now());
+    if (this.#trouble?.message !== trouble.message) this.#log.warn('mirror-waits', { code: error.code, detail: error.message });
+    this.#trouble = trouble;
   }
 
   #noteTopicTrouble(topic: string, error: IsthmusError): void {
     const before = this.#topicTroubles.get(topic);
-    if (before?.message !== error.message) this.#log.warn('topic-waits', { topic, code: error.code, detail: error.message });
-    this.#topicTroubles.set(topic, { code: error.code, message: error.message, since: before?.since ?? this.#deps.clock.now() });
+    const trouble = toTrouble(error, before?.since ?? this.#deps.clock.now());
+    if (before?.message !== trouble.message) this.#log.warn('topic-waits', { topic, code: error.code, detail: error.message });
+    this.#topicTroubles.set(topic, trouble);
   }
 
   #clearTopicTrouble(topic: string): void {

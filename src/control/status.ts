@@ -1,15 +1,9 @@
-import type { IsthmusError } from '../errors.ts';
 import type { Lane } from '../mirror/lane.ts';
 import { formatPosition, neighbourDistance } from '../model/position.ts';
-import type { LaneState, LaneStatus, MirrorState, MirrorStatus, Trouble } from './api.ts';
+import type { LaneState, LaneStatus, MirrorState, MirrorStatus } from './api.ts';
 import type { ManagedMirror } from './managed-mirror.ts';
 import type { WantedMirror } from './registry.ts';
-
-const MAX_MESSAGE = 500;
-
-export function toTrouble(error: IsthmusError, since: number): Trouble {
-  return { code: error.code, message: error.message.slice(0, MAX_MESSAGE), since };
-}
+import { toTrouble } from './trouble.ts';
 
 export function laneStatus(lane: Lane): LaneStatus {
   const { phase, plan } = lane;

@@ -10,7 +10,8 @@ import type { MirrorKey, StateStore } from '../spi/state-store.ts';
 import type { ClusterStatus, Control, LaneStatus, MirrorStatus, ProcessStatus, TopicListing, Trouble } from './api.ts';
 import { endsOf, ManagedMirror } from './managed-mirror.ts';
 import { mirrorName, Registry, type WantedMirror } from './registry.ts';
-import { laneStatus, mirrorStatus, toTrouble } from './status.ts';
+import { laneStatus, mirrorStatus } from './status.ts';
+import { toTrouble } from './trouble.ts';
 
 const STATE_CHECK_MILLIS = 3_000;
 const CLUSTER_CHECK_MILLIS = 10_000;

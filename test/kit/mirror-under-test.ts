@@ -1,9 +1,9 @@
 /** A mirror as users run it: a configuration file, a process of its own, and its HTTP API. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../scripts/brokers/free-port.ts';
 import { type Replicator, replicator } from '../../scripts/demo/replicator.ts';
 import type { LaneStatus, ProcessStatus } from '../../src/control/api.ts';
 import { pulsarEndpoints, redisEndpoints, rocketmqEndpoints, testOffset } from './brokers.ts';
@@ -126,13 +126,4 @@ export async function eventually(what: string, condition: () => Promise<boolean>
     await sleep(100);
   }
   throw new Error(`waited ${limitMillis} ms until ${what}: ${String(last)}`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }
