@@ -12,6 +12,7 @@ import { systemClock } from './lib/clock.ts';
 import { systemRandom } from './lib/random.ts';
 import { createLog } from './metrics/log.ts';
 import { createMetrics } from './metrics/prometheus.ts';
+import { type MarkCodec, plainMarks } from './model/provenance.ts';
 import type { Clock } from './spi/clock.ts';
 import type { CheckItem, Cluster } from './spi/cluster.ts';
 import type { Log } from './spi/log.ts';
@@ -30,11 +31,12 @@ export interface ProcessDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
+  readonly marks: MarkCodec;
 }
 
 /** The machine's own clock and randomness, and a log of this level on standard output. */
 export function processDeps(level: Config['log']['level']): ProcessDeps {
-  return { clock: systemClock, log: createLog(level), random: systemRandom };
+  return { clock: systemClock, log: createLog(level), random: systemRandom, marks: plainMarks };
 }
 
 /** Opens the clusters of a configuration. Nothing is connected before the first use. */

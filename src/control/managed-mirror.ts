@@ -6,6 +6,7 @@ import type { LanePlan } from '../mirror/lane-plan.ts';
 import { Mirror } from '../mirror/mirror.ts';
 import type { TopicDescription } from '../model/lane.ts';
 import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
+import type { MarkCodec } from '../model/provenance.ts';
 import { renameTopic, takesTopic } from '../model/topic-name.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { Cluster } from '../spi/cluster.ts';
@@ -32,6 +33,7 @@ export interface ManagedDeps {
   readonly log: Log;
   readonly recorder: Recorder;
   readonly random: () => number;
+  readonly marks: MarkCodec;
   readonly budget: ByteBudget;
   /** Whether another mirror of the link has this source topic already; its name, for the message. */
   readonly ownerOf: (topic: string, asking: MirrorKey) => string | undefined;
@@ -153,6 +155,7 @@ export class ManagedMirror {
       clock,
       log: this.#log,
       random,
+      marks: this.#deps.marks,
     };
     return new Mirror(
       { key: this.key, context, store, recorder, group: groupName(this.key, this.#target.name, this.spec.rename) },
@@ -218,14 +221,15 @@ export class ManagedMirror {
       targetTopic,
       partitions,
     });
-    const { routing, retentionMinutes: retention } = this.spec;
+    const { routing, retentionMinutes } = this.spec;
     if (routing.mode === 'key') {
       // An existing topic keeps its number of partitions: growing it would move keys away from their earlier records.
       const there = await this.#target.admin.describeTopic(targetTopic);
-      const count =
-        there?.lanes.length ||
-        (await this.#target.admin.ensureTopic(targetTopic, routing.partitions ?? source.lanes.length, retention));
-      const all = Array.from({ length: count }, (_, partition) => partition);
+      const target =
+        there !== undefined && there.lanes.length > 0
+          ? there
+          : await this.#target.admin.ensureTopic(targetTopic, routing.partitions ?? source.lanes.length, { retentionMinutes });
+      const all = target.lanes.map((_, partition) => partition);
       return readable.map((lane) => toPlan(lane, all));
     }
     const table = await this.#laneTable(source, targetTopic);
@@ -246,7 +250,7 @@ export class ManagedMirror {
     }
     const extended = extendLaneTable(table, names);
     // The target grows before a lane begins that needs the new partition.
-    await this.#target.admin.ensureTopic(targetTopic, extended.length, this.spec.retentionMinutes);
+    await this.#target.admin.ensureTopic(targetTopic, extended.length, { retentionMinutes: this.spec.retentionMinutes });
     if (extended.length !== table.length || extended.some((lane, i) => lane !== table[i])) {
       await store.saveLaneTable(this.key, source.topic, extended);
     }

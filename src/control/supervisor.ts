@@ -2,6 +2,7 @@ import { IsthmusError, toIsthmusError } from '../errors.ts';
 import { within } from '../lib/abort.ts';
 import type { ByteBudget } from '../lib/byte-budget.ts';
 import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
+import type { MarkCodec } from '../model/provenance.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { CheckItem, Cluster } from '../spi/cluster.ts';
 import type { Log } from '../spi/log.ts';
@@ -29,6 +30,7 @@ export interface SupervisorDeps {
   readonly log: Log;
   readonly recorder: Recorder;
   readonly random: () => number;
+  readonly marks: MarkCodec;
   readonly budget: ByteBudget;
 }
 
@@ -212,9 +214,9 @@ export class Supervisor implements Control {
 
   #startMirror(wanted: WantedMirror): void {
     const link = this.#link(wanted.key.link);
-    const { store, clock, log, recorder, random, budget } = this.#deps;
+    const { store, clock, log, recorder, random, marks, budget } = this.#deps;
     const ownerOf = (topic: string, asking: MirrorKey): string | undefined => this.#ownerOf(topic, asking);
-    const deps = { store, clock, log, recorder, random, budget, ownerOf };
+    const deps = { store, clock, log, recorder, random, marks, budget, ownerOf };
     if (this.#abort.signal.aborted) return;
     const managed = new ManagedMirror(wanted.key, link, wanted.spec, this.#cluster(link.from), this.#cluster(link.to), deps);
     this.#running.set(mirrorName(wanted.key), managed);

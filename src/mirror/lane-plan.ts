@@ -2,6 +2,7 @@ import type { IsthmusError } from '../errors.ts';
 import type { ByteBudget } from '../lib/byte-budget.ts';
 import type { LaneId } from '../model/lane.ts';
 import type { MirrorSpec } from '../model/mirror-spec.ts';
+import type { MarkCodec } from '../model/provenance.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { Log } from '../spi/log.ts';
 import type { LaneRecorder } from '../spi/recorder.ts';
@@ -21,6 +22,7 @@ export interface MirrorContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
+  readonly marks: MarkCodec;
 }
 
 export interface LanePlan {

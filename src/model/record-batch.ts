@@ -3,6 +3,20 @@ import type { Position } from './position.ts';
 /** A property that a source driver has to add because the source keeps the fact outside its properties (for example RocketMQ's `flag`). */
 export type ExtraProperty = readonly [name: string, value: string];
 
+/**
+ * `rocketmq-message`: a message as a broker stores it (total size first). `pulsar-entry`: what follows the command in a MESSAGE frame, from the checksum's magic
+ * number on: checksum, metadata, payload; records of one entry share the range.
+ */
+export type NativeForm = 'rocketmq-message' | 'pulsar-entry';
+
+/** Facts about a record that are neither bytes nor numbers. */
+export const RecordFlag = {
+  /** The key stands for bytes, written in base64. */
+  keyIsBase64: 1,
+  /** No value at all, which is not an empty one: a tombstone. */
+  nullValue: 2,
+} as const;
+
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /** Number of ints a property row holds: name start, name end, value start, value end; all are places in `bytes`. */
@@ -30,14 +44,41 @@ export class RecordBatch {
   storeTime: Float64Array;
   bodyStart: Int32Array;
   bodyEnd: Int32Array;
-  /** The ordering key: sharding key, else the first of KEYS; a partition key on Pulsar. */
+  /** The ordering key: sharding key, else the first of KEYS; a partition key on Pulsar (as text, also where `flags` says that it stands for bytes). */
   keyStart: Int32Array;
   keyEnd: Int32Array;
+  /** Pulsar's second key, by which Key_Shared shares out where it is set. */
+  orderingKeyStart: Int32Array;
+  orderingKeyEnd: Int32Array;
+  /** The producer's own id of the record, where the source keeps it apart from the properties: its name, and `sequence` (-1 = none). */
+  producerStart: Int32Array;
+  producerEnd: Int32Array;
+  sequence: Float64Array;
+  /** The version of the schema at the source, as bytes that only the source's registry understands. */
+  schemaStart: Int32Array;
+  schemaEnd: Int32Array;
+  /** Bits of `RecordFlag`. */
+  flags: Uint8Array;
   tagStart: Int32Array;
   tagEnd: Int32Array;
-  /** The value of the `ISTHMUS` property, which is left out of the property rows. */
+  /** The mark that speaks of this record: its own `ISTHMUS` property (left out of the property rows), else that of the entry it came in. */
   provenanceStart: Int32Array;
   provenanceEnd: Int32Array;
+  /** The how-maniest record of the mark's runs this one is: 0 for a mark of its own. */
+  provenanceOrdinal: Int32Array;
+  /**
+   * The record as its broker stored it, where `native` says what that is: a sink of the same kind may copy it instead of putting it together again.
+   * Whoever changes a record (another key, other properties) sets its start to -1.
+   */
+  native: NativeForm | undefined;
+  nativeStart: Int32Array;
+  nativeEnd: Int32Array;
+  /**
+   * True: a row is a whole stored entry, not looked into, and `records` says how many records it holds. Only positions, times, marks, `records` and the native
+   * range are set then, and the position's index is -1.
+   */
+  whole = false;
+  records: Int32Array;
   /** Rows of record i: `propertyFirst[i]` up to `propertyFirst[i + 1]`, each `PROPERTY_ROW` ints of `properties`. */
   propertyFirst: Int32Array;
   properties: Int32Array;
@@ -68,6 +109,18 @@ export class RecordBatch {
     this.tagEnd = new Int32Array(capacity);
     this.provenanceStart = new Int32Array(capacity);
     this.provenanceEnd = new Int32Array(capacity);
+    this.provenanceOrdinal = new Int32Array(capacity);
+    this.orderingKeyStart = new Int32Array(capacity).fill(-1);
+    this.orderingKeyEnd = new Int32Array(capacity).fill(-1);
+    this.producerStart = new Int32Array(capacity).fill(-1);
+    this.producerEnd = new Int32Array(capacity).fill(-1);
+    this.sequence = new Float64Array(capacity).fill(-1);
+    this.schemaStart = new Int32Array(capacity).fill(-1);
+    this.schemaEnd = new Int32Array(capacity).fill(-1);
+    this.flags = new Uint8Array(capacity);
+    this.nativeStart = new Int32Array(capacity).fill(-1);
+    this.nativeEnd = new Int32Array(capacity).fill(-1);
+    this.records = new Int32Array(capacity).fill(1);
     this.propertyFirst = new Int32Array(capacity + 1);
     this.properties = new Int32Array(capacity * PROPERTY_ROW * 12);
     this.#free = free;
@@ -125,6 +178,8 @@ export class RecordBatch {
     this.extras = undefined;
     this.damaged = undefined;
     this.marks = undefined;
+    this.native = undefined;
+    this.whole = false;
     this.#free?.(this);
   }
 }

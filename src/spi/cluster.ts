@@ -10,6 +10,16 @@ export interface CheckItem {
   readonly detail: string;
 }
 
+/** For a topic that has to be created; one that is there is left as it is. */
+export interface NewTopicOptions {
+  /** Keeps its records this long where nothing else is set for it; `undefined` leaves that alone. */
+  readonly retentionMinutes?: number | undefined;
+  /** Records of one key are in order within a partition, and consumers may rely on it (RocketMQ: `message.type=FIFO`). */
+  readonly ordered?: boolean;
+  /** The source topic's settings, to be carried where the target knows the same ones. */
+  readonly like?: Readonly<Record<string, string>> | undefined;
+}
+
 export interface ClusterAdmin {
   /** Connects and tries what a mirror needs; never throws for something a user can mend. `topics` are tried one by one. */
   check(topics: readonly string[]): Promise<CheckItem[]>;
@@ -19,11 +29,8 @@ export interface ClusterAdmin {
   describeTopic(topic: string): Promise<TopicDescription | undefined>;
   /** Where each lane begins and ends. */
   extents(topic: string): Promise<ReadonlyMap<string, LaneExtent>>;
-  /**
-   * Creates the topic or grows it to at least `partitions`; never shrinks. Resolves to the number there is. Idempotent. A topic that is created keeps its records for
-   * `retentionMinutes` where nothing else is set for it; `undefined` leaves that alone.
-   */
-  ensureTopic(topic: string, partitions: number, retentionMinutes?: number): Promise<number>;
+  /** Creates the topic or grows it to at least `partitions`; never shrinks. Resolves to its lanes in the order of their partition numbers. Idempotent. */
+  ensureTopic(topic: string, partitions: number, options?: NewTopicOptions): Promise<TopicDescription>;
 }
 
 /** A cluster that can be read, written and managed. */

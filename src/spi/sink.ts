@@ -2,15 +2,19 @@ import type { IsthmusError } from '../errors.ts';
 import type { LaneId } from '../model/lane.ts';
 import type { Position } from '../model/position.ts';
 import type { PositionRun, Provenance } from '../model/provenance.ts';
-import type { RecordBatch } from '../model/record-batch.ts';
+import type { NativeForm, RecordBatch } from '../model/record-batch.ts';
 
 /** A stored batch: which records of the source lane it holds and where it lies in the target partition. */
 export interface Stored {
   /** Partition (or queue) of the target topic, as given to `openWriter`. */
   readonly partition: number;
   readonly runs: readonly PositionRun[];
+  /** Records, also where a run counts whole entries. */
   readonly count: number;
-  /** Position of the first record in the target. Record k of the batch has the same position with index k, where the target has batches. */
+  /**
+   * Position of the first record in the target. The k-th record of the batch has the same position with index k where the target has batches (Pulsar), and
+   * lies k neighbours further on where it has not (RocketMQ).
+   */
   readonly target: Position;
   /** Bytes as sent. */
   readonly bytes: number;
@@ -59,7 +63,10 @@ export type AppendResult = 'taken' | 'full' | { readonly refused: string };
  * what it cannot solve ends in `onFailed`.
  */
 export interface LaneWriter {
-  /** Copies record `i` into the open batch, with its own mark (`batch.marks`) where it came from elsewhere before. */
+  /**
+   * Copies record `i` into the open batch, with its own mark (`batch.marks`) where it came from elsewhere before. With `batch.whole` (only where the sink
+   * `takesWhole`) row `i` is an entry, which is passed on as it is and never shares a batch.
+   */
   append(batch: RecordBatch, i: number): AppendResult;
   /** Sends the open batch if it has records. */
   flush(): void;
@@ -86,6 +93,18 @@ export interface DeadLetter {
 }
 
 export interface Sink {
+  /** Whether writers take whole entries of a source that delivers this form. */
+  takesWhole(form: NativeForm): boolean;
+  /**
+   * Whether an open writer keeps any other writer of the same lane out, in this or another process. Where it does not, a lane needs a lease from the state
+   * store before it opens one.
+   */
+  readonly fences: boolean;
+  /**
+   * Tells which of the target's lanes (LaneInfo.lane) stands behind each partition number from now on, for targets whose lanes would otherwise be renumbered when
+   * a broker goes away or comes. Called before the topic is read or written; the list only ever grows at its end.
+   */
+  setPartitions(topic: string, lanes: readonly string[]): void;
   openWriter(options: WriterOptions): Promise<LaneWriter>;
   /**
    * Visits the marks in a partition, oldest first, from after `after` (from the newest `limitEntries` entries when undefined) to its end at the time of the call.

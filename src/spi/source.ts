@@ -28,6 +28,11 @@ export interface ReadOptions {
   readonly group: string;
   /** Bounds what is read ahead of the pipeline, shared by all lanes of the process. */
   readonly budget: ByteBudget;
+  /**
+   * Entries at or after this position may be delivered whole (`RecordBatch.whole`): the sink passes them on as they are. Earlier ones are taken apart, because a
+   * part of them may be stored already. `undefined`: records always. Only for sources with `passesWhole`.
+   */
+  readonly wholeFrom?: Position | undefined;
   /** Called when the reader cannot read for now (and retries by itself with backoff), and with `undefined` when it reads again. */
   readonly onTrouble: (error: Error | undefined) => void;
 }
@@ -47,6 +52,8 @@ export interface LaneReader {
 }
 
 export interface Source {
+  /** Whether it can deliver whole entries. */
+  readonly passesWhole: boolean;
   /** Opens a lane for reading, the first delivered record being the one at `from` or the next after it. */
   openLane(lane: LaneId, from: Position, options: ReadOptions): Promise<LaneReader>;
   /** The position that `group` will read next according to the source, `undefined` when it never committed. */

@@ -34,10 +34,10 @@ describe('the RocketMQ admin on a real broker', () => {
   it('creates a topic that the official tools see, grows it, and never shrinks it', async () => {
     const topic = unique();
     expect(await admin.describeTopic(topic)).toBeUndefined();
-    expect(await admin.ensureTopic(topic, 3)).toBe(3);
-    expect(await admin.ensureTopic(topic, 3)).toBe(3);
-    expect(await admin.ensureTopic(topic, 5)).toBe(5);
-    expect(await admin.ensureTopic(topic, 2)).toBe(5);
+    expect((await admin.ensureTopic(topic, 3)).lanes).toHaveLength(3);
+    expect((await admin.ensureTopic(topic, 3)).lanes).toHaveLength(3);
+    expect((await admin.ensureTopic(topic, 5)).lanes).toHaveLength(5);
+    expect((await admin.ensureTopic(topic, 2)).lanes).toHaveLength(5);
     expect((await java.topicStatus(topic)).map(({ broker, queue }) => `${broker}:${queue}`).sort()).toEqual(
       [0, 1, 2, 3, 4].map((queue) => `broker-a:${queue}`),
     );

@@ -5,6 +5,7 @@ import type { PulsarOptions } from '../../src/drivers/pulsar/options.ts';
 import type { IsthmusError } from '../../src/errors.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { BEFORE_ALL } from '../../src/model/position.ts';
+import { plainMarks } from '../../src/model/provenance.ts';
 import { PROPERTY_ROW, RecordBatch } from '../../src/model/record-batch.ts';
 import type { Cluster } from '../../src/spi/cluster.ts';
 import type { Log, LogFields } from '../../src/spi/log.ts';
@@ -82,7 +83,7 @@ export function openTestCluster(
 ): Cluster & { readonly sink: Sink } {
   const { serviceUrl, adminUrl } = endpoints;
   const base = { serviceUrl, adminUrl, auth: undefined, tls: undefined, listenerName: undefined, inFlightBytes: 48 * 2 ** 20 };
-  const deps = { clock: systemClock, log: memoryLog(lines), random: Math.random };
+  const deps = { clock: systemClock, log: memoryLog(lines), random: Math.random, marks: plainMarks };
   const cluster = openPulsar('target', { ...base, ...options }, deps);
   if (cluster.sink === undefined) throw new Error('the driver cannot write');
   return { ...cluster, sink: cluster.sink };

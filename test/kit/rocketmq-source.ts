@@ -4,6 +4,7 @@ import { openRocketmq } from '../../src/drivers/rocketmq/driver.ts';
 import { ByteBudget } from '../../src/lib/byte-budget.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { offsetPosition } from '../../src/model/position.ts';
+import { plainMarks } from '../../src/model/provenance.ts';
 import { PROPERTY_ROW, type RecordBatch } from '../../src/model/record-batch.ts';
 import type { Cluster } from '../../src/spi/cluster.ts';
 import type { Log } from '../../src/spi/log.ts';
@@ -51,7 +52,7 @@ const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: ()
 
 export function sourceUnderTest(namesrv: string, tls?: TlsOptions): SourceUnderTest {
   const options = { namesrv: namesrv.split(';'), auth: undefined, tls };
-  const cluster = openRocketmq('source', options, { clock: systemClock, log: silent, random: Math.random });
+  const cluster = openRocketmq('source', options, { clock: systemClock, log: silent, random: Math.random, marks: plainMarks });
   const { source } = cluster;
   if (source === undefined) throw new Error('the driver has no source');
   const budget = new ByteBudget(16 * 1024 * 1024);

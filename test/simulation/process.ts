@@ -6,6 +6,7 @@ import type { QueueBroker } from '../../src/drivers/memory/queue-broker.ts';
 import { IsthmusError } from '../../src/errors.ts';
 import { ByteBudget } from '../../src/lib/byte-budget.ts';
 import type { MirrorSpec } from '../../src/model/mirror-spec.ts';
+import { plainMarks } from '../../src/model/provenance.ts';
 import type { Clock } from '../../src/spi/clock.ts';
 import type { Log, LogFields } from '../../src/spi/log.ts';
 import type { LaneRecorder, Recorder } from '../../src/spi/recorder.ts';
@@ -70,6 +71,7 @@ export class SimulatedProcess {
       clock: this.#clock,
       log: makeLog(log),
       recorder: SILENT_RECORDER,
+      marks: plainMarks,
       random: random.fork().next,
       budget: this.budget,
     });

@@ -21,10 +21,10 @@ export function openQueueCluster(name: string, broker: QueueBroker, network: Mem
         }),
       );
     });
-  const ensureTopic = async (topic: string, partitions: number): Promise<number> =>
+  const ensureTopic = async (topic: string, partitions: number): Promise<TopicDescription> =>
     await network.request('making a topic', () => {
       broker.addQueues(topic, 'broker-a', partitions);
-      return broker.describe(topic)?.lanes.length ?? 0;
+      return describe(broker, topic);
     });
   const admin = { ...commonAdmin(broker, network), extents, ensureTopic };
   return {
@@ -49,10 +49,17 @@ export function openEntryCluster(name: string, broker: EntryBroker, network: Mem
         }),
       );
     });
-  const ensureTopic = async (topic: string, partitions: number): Promise<number> =>
-    await network.request('making a topic', () => broker.ensureTopic(topic, partitions));
+  const ensureTopic = async (topic: string, partitions: number): Promise<TopicDescription> =>
+    await network.request('making a topic', () => {
+      broker.ensureTopic(topic, partitions);
+      return describe(broker, topic);
+    });
   const admin = { ...commonAdmin(broker, network), extents, ensureTopic };
   return { name, type: 'pulsar', admin, source: undefined, sink: new MemorySink(broker, network), close: async () => undefined };
+}
+
+function describe(broker: { describe(topic: string): TopicDescription | undefined }, topic: string): TopicDescription {
+  return broker.describe(topic) ?? { topic, lanes: [], settings: {} };
 }
 
 function commonAdmin(

@@ -8,12 +8,21 @@ import type { MemoryNetwork } from './network.ts';
 
 /** Writes into the partitions of a fake cluster. */
 export class MemorySink implements Sink {
+  readonly fences = true;
   readonly #broker: EntryBroker;
   readonly #network: MemoryNetwork;
 
   constructor(broker: EntryBroker, network: MemoryNetwork) {
     this.#broker = broker;
     this.#network = network;
+  }
+
+  takesWhole(): boolean {
+    return false;
+  }
+
+  setPartitions(): void {
+    // Partitions keep their numbers.
   }
 
   async openWriter(options: WriterOptions): Promise<LaneWriter> {

@@ -7,6 +7,7 @@ import type { QueueBroker } from './queue-broker.ts';
 
 /** Reads the queues of a fake cluster. */
 export class MemorySource implements Source {
+  readonly passesWhole = false;
   readonly #broker: QueueBroker;
   readonly #network: MemoryNetwork;
 

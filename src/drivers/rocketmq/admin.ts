@@ -24,7 +24,13 @@ export function rocketmqAdmin(parts: AdminParts): ClusterAdmin {
     listTopics: () => applicationTopics(parts.network),
     describeTopic: (topic) => describeTopic(parts, topic),
     extents: (topic) => extents(parts, topic),
-    ensureTopic: (topic, partitions) => ensureTopic(parts, topic, partitions),
+    ensureTopic: async (topic, partitions) => {
+      await ensureTopic(parts, topic, partitions);
+      const made = await describeTopic(parts, topic);
+      if (made === undefined)
+        throw new IsthmusError('CONFLICT', `creating topic ${topic}: it was deleted at the same time`, { retryable: true });
+      return made;
+    },
   };
 }
 

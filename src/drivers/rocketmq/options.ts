@@ -1,3 +1,4 @@
+import type { MarkCodec } from '../../model/provenance.ts';
 import type { Clock } from '../../spi/clock.ts';
 import type { Log } from '../../spi/log.ts';
 import type { TlsOptions } from '../../wire/connection.ts';
@@ -18,4 +19,5 @@ export interface RocketmqDeps {
   readonly log: Log;
   /** Gives [0, 1). */
   readonly random: () => number;
+  readonly marks: MarkCodec;
 }

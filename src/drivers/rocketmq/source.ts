@@ -37,6 +37,7 @@ export function rocketmqSource(shared: LaneShared): Source {
   }
 
   return {
+    passesWhole: false,
     async openLane(lane: LaneId, from: Position, options: ReadOptions): Promise<LaneReader> {
       return new RocketmqLaneReader(lane, parseLane(lane.lane), from, options, shared);
     },

@@ -14,11 +14,11 @@ export function stagesOf(options: {
   readonly stored: PositionSet;
   readonly log: Log;
 }): Stage[] {
-  const { sourceCluster, targetCluster, spec } = options.context;
+  const { sourceCluster, targetCluster, spec, marks } = options.context;
   const onDamagedMark = (): void => options.log.warn('provenance-damaged');
   return [
     options.stored.empty ? undefined : alreadyStored(options.stored),
-    loopCut(sourceCluster, targetCluster, onDamagedMark),
+    loopCut(sourceCluster, targetCluster, marks, onDamagedMark),
     filterBy(spec.filter),
     spec.routing.mode === 'key' ? keyBy(spec.routing.by) : undefined,
   ].filter((stage) => stage !== undefined);

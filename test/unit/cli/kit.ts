@@ -80,6 +80,9 @@ export function fakeCluster(
     sink:
       type === 'pulsar'
         ? {
+            takesWhole: unused,
+            fences: true,
+            setPartitions: unused,
             openWriter: unused,
             scan: unused,
             tail: unused,

@@ -6,6 +6,7 @@ import { type MemoryMessage, QueueBroker } from '../../../src/drivers/memory/que
 import { IsthmusError } from '../../../src/errors.ts';
 import { ByteBudget } from '../../../src/lib/byte-budget.ts';
 import type { MirrorSpec } from '../../../src/model/mirror-spec.ts';
+import { plainMarks } from '../../../src/model/provenance.ts';
 import type { Cluster } from '../../../src/spi/cluster.ts';
 import type { StateStore } from '../../../src/spi/state-store.ts';
 import { MemoryStore } from '../../../src/state/memory/store.ts';
@@ -71,6 +72,7 @@ export class Stage {
         { name: 'l', from: 'east', to: 'west' },
         { name: 'back', from: 'west', to: 'east' },
       ],
+      marks: plainMarks,
       fileMirrors: mirrors.map((spec) => ({ link: spec.name.startsWith('back') ? 'back' : 'l', spec })),
       store: this.#storeOf(wrap),
       clock,

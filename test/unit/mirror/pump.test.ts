@@ -9,6 +9,7 @@ import { ROUND_SPAN } from '../../../src/mirror/recovery.ts';
 import { Watermark } from '../../../src/mirror/watermark.ts';
 import type { MirrorSpec } from '../../../src/model/mirror-spec.ts';
 import { offsetPosition, type Position } from '../../../src/model/position.ts';
+import { plainMarks } from '../../../src/model/provenance.ts';
 import type { RecordBatch } from '../../../src/model/record-batch.ts';
 import type { AppendResult, LaneWriter, Sink } from '../../../src/spi/sink.ts';
 import type { Delivery, LaneReader, Source } from '../../../src/spi/source.ts';
@@ -140,6 +141,7 @@ describe('Pump', () => {
         link: 'l',
         spec,
         sourceCluster: 'east',
+        marks: plainMarks,
         targetCluster: 'west',
         // Of the two drivers a pump asks for these only.
         source: source as Source,

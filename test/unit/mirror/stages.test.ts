@@ -7,7 +7,7 @@ import { filterBy } from '../../../src/mirror/stages/filter.ts';
 import { keyBy } from '../../../src/mirror/stages/key-by.ts';
 import { loopCut } from '../../../src/mirror/stages/loop-cut.ts';
 import { offsetPosition } from '../../../src/model/position.ts';
-import { formatProvenance, parseProvenance } from '../../../src/model/provenance.ts';
+import { formatProvenance, parseProvenance, plainMarks } from '../../../src/model/provenance.ts';
 import type { RecordBatch } from '../../../src/model/record-batch.ts';
 import type { Stage, Verdicts } from '../../../src/spi/stage.ts';
 
@@ -75,7 +75,7 @@ describe('the loop cut', () => {
     const batch = batchOf({ mark: mark('west') }, { mark: mark('north', 'south', 'west') }, { mark: mark('north') }, {});
     expect(
       judge(
-        loopCut('east', 'west', () => undefined),
+        loopCut('east', 'west', plainMarks, () => undefined),
         batch,
       ),
     ).toEqual(['loop', 'loop', undefined, undefined]);
@@ -84,7 +84,7 @@ describe('the loop cut', () => {
   it('keeps the mark of a record from elsewhere, with the source on its way', () => {
     const batch = batchOf({}, { mark: mark('north', 'south') });
     judge(
-      loopCut('east', 'west', () => undefined),
+      loopCut('east', 'west', plainMarks, () => undefined),
       batch,
     );
     expect([...(batch.marks ?? [])].map(([i, text]) => [i, parseProvenance(text)])).toMatchObject([
@@ -97,7 +97,7 @@ describe('the loop cut', () => {
     const batch = batchOf({ mark: 'nonsense' }, { mark: '' });
     expect(
       judge(
-        loopCut('east', 'west', () => damaged++),
+        loopCut('east', 'west', plainMarks, () => damaged++),
         batch,
       ),
     ).toEqual([undefined, undefined]);

@@ -1,6 +1,6 @@
 import type { LaneInfo, TopicDescription } from '../../../model/lane.ts';
 import { entryPosition } from '../../../model/position.ts';
-import type { CheckItem, ClusterAdmin } from '../../../spi/cluster.ts';
+import type { CheckItem, ClusterAdmin, NewTopicOptions } from '../../../spi/cluster.ts';
 import type { LaneExtent } from '../../../spi/source.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
 import type { PulsarDeps } from '../options.ts';
@@ -43,17 +43,12 @@ export class PulsarAdmin implements ClusterAdmin {
   async describeTopic(topic: string): Promise<TopicDescription | undefined> {
     const partitions = await partitionsOf(this.#rest, topic);
     if (partitions === undefined) return undefined;
-    const lanes: LaneInfo[] = Array.from({ length: Math.max(1, partitions) }, (_, i) => ({
-      lane: String(i),
-      readable: true,
-      writable: true,
-    }));
     const retention = await retentionMinutesOf(this.#rest, topic);
     const settings = {
       partitions: String(partitions),
       retentionMinutes: String(retention),
     };
-    return { topic: fullTopicName(topic), lanes, settings };
+    return { topic: fullTopicName(topic), lanes: lanesOf(partitions), settings };
   }
 
   async extents(topic: string): Promise<ReadonlyMap<string, LaneExtent>> {
@@ -69,8 +64,9 @@ export class PulsarAdmin implements ClusterAdmin {
     return extents;
   }
 
-  ensureTopic(topic: string, partitions: number, retentionMinutes?: number): Promise<number> {
-    return ensureRetainedTopic(this.#rest, this.#deps.log, topic, partitions, retentionMinutes);
+  async ensureTopic(topic: string, partitions: number, { retentionMinutes }: NewTopicOptions = {}): Promise<TopicDescription> {
+    const present = await ensureRetainedTopic(this.#rest, this.#deps.log, topic, partitions, retentionMinutes);
+    return { topic, lanes: lanesOf(present), settings: {} };
   }
 
   async #topicsOf(namespace: string): Promise<string[]> {
@@ -78,6 +74,11 @@ export class PulsarAdmin implements ClusterAdmin {
     const [single, partitioned] = await Promise.all([this.#rest.get(path), this.#rest.get(`${path}/partitioned`)]);
     return [...texts(single).filter((topic) => !isPartitionName(topic)), ...texts(partitioned)].filter(isApplicationTopic);
   }
+}
+
+/** A topic without partitions (0) has one lane. */
+function lanesOf(partitions: number): LaneInfo[] {
+  return Array.from({ length: Math.max(1, partitions) }, (_, i) => ({ lane: String(i), readable: true, writable: true }));
 }
 
 function isApplicationTopic(topic: string): boolean {

@@ -1,6 +1,6 @@
 import { ByteBudget } from '../../../lib/byte-budget.ts';
 import { entryPosition, type Position } from '../../../model/position.ts';
-import { PROVENANCE_PROPERTY, parseProvenance } from '../../../model/provenance.ts';
+import { PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
 import type { DeadLetter, FoundMark, LaneWriter, ScanReport, Sink, WriterOptions } from '../../../spi/sink.ts';
 import type { Rest } from '../admin/rest.ts';
@@ -19,6 +19,7 @@ import { SlabPool } from './slab.ts';
 import { scanName } from './tail-check.ts';
 
 export class PulsarSink implements Sink {
+  readonly fences = true;
   readonly #pool: BrokerPool;
   readonly #rest: Rest;
   readonly #deps: PulsarDeps;
@@ -32,6 +33,14 @@ export class PulsarSink implements Sink {
     this.#deps = deps;
     this.#watch = new KeySharedWatch(rest, deps);
     this.#slabs = new SlabPool(new ByteBudget(inFlightBytes));
+  }
+
+  takesWhole(): boolean {
+    return false;
+  }
+
+  setPartitions(): void {
+    // Partitions keep their numbers.
   }
 
   async openWriter(options: WriterOptions): Promise<LaneWriter> {
@@ -74,7 +83,7 @@ export class PulsarSink implements Sink {
         exclusive: start.exclusive,
         property: PROVENANCE_PROPERTY,
         visit: (id, { property }) => {
-          const provenance = property === undefined ? undefined : parseProvenance(property);
+          const provenance = property === undefined ? undefined : this.#deps.marks.read(property);
           if (provenance !== undefined) visit({ partition, provenance, target: entryPosition(id.ledger, id.entry, 0) });
         },
       },

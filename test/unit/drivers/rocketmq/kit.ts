@@ -4,6 +4,7 @@ import { IsthmusError } from '../../../../src/errors.ts';
 import { ByteBudget } from '../../../../src/lib/byte-budget.ts';
 import { systemClock } from '../../../../src/lib/clock.ts';
 import { offsetPosition } from '../../../../src/model/position.ts';
+import { plainMarks } from '../../../../src/model/provenance.ts';
 import type { Clock } from '../../../../src/spi/clock.ts';
 import type { Cluster } from '../../../../src/spi/cluster.ts';
 import type { Log, LogFields } from '../../../../src/spi/log.ts';
@@ -60,7 +61,11 @@ export function openCluster(namesrv: readonly string[], budgetBytes: number = 64
   const log: LogLine[] = [];
   const budget = new ByteBudget(budgetBytes);
   const troubles: (Error | undefined)[] = [];
-  const cluster = openRocketmq('east', { namesrv, auth, tls: undefined }, { clock, log: recordingLog(log), random: () => 0 });
+  const cluster = openRocketmq(
+    'east',
+    { namesrv, auth, tls: undefined },
+    { clock, log: recordingLog(log), random: () => 0, marks: plainMarks },
+  );
   const open = async (from: number): Promise<LaneReader> => {
     if (cluster.source === undefined) throw new Error('the driver has no source');
     return cluster.source.openLane(LANE, offsetPosition(from), {

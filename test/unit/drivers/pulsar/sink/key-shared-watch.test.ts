@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Rest } from '../../../../../src/drivers/pulsar/admin/rest.ts';
 import { credentialsOf } from '../../../../../src/drivers/pulsar/net/credentials.ts';
 import { KeySharedWatch } from '../../../../../src/drivers/pulsar/sink/key-shared-watch.ts';
+import { plainMarks } from '../../../../../src/model/provenance.ts';
 import { memoryLog } from '../../../../kit/pulsar-writing.ts';
 import { type ManualClock, manualClock } from '../fake-broker.ts';
 
@@ -28,7 +29,7 @@ beforeEach(async () => {
   const adminUrl = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
   clock = manualClock();
   rest = new Rest({ adminUrl, tls: undefined, credentials: credentialsOf(undefined) }, clock);
-  watch = new KeySharedWatch(rest, { clock, log: memoryLog([]), random: () => 0 });
+  watch = new KeySharedWatch(rest, { clock, log: memoryLog([]), random: () => 0, marks: plainMarks });
 });
 
 afterEach(async () => {

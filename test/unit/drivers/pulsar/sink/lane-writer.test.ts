@@ -5,6 +5,7 @@ import { PulsarLaneWriter } from '../../../../../src/drivers/pulsar/sink/lane-wr
 import { SlabPool } from '../../../../../src/drivers/pulsar/sink/slab.ts';
 import type { IsthmusError } from '../../../../../src/errors.ts';
 import { ByteBudget } from '../../../../../src/lib/byte-budget.ts';
+import { plainMarks } from '../../../../../src/model/provenance.ts';
 import type { Stored } from '../../../../../src/spi/sink.ts';
 import { batchOf, type LogLine, memoryLog } from '../../../../kit/pulsar-writing.ts';
 import { type ManualClock, manualClock } from '../fake-broker.ts';
@@ -50,7 +51,7 @@ beforeEach(async () => {
     {
       pool,
       slabs: new SlabPool(budget),
-      deps: { clock, log, random: () => 0.5 },
+      deps: { clock, log, random: () => 0.5, marks: plainMarks },
       producerName: NAME,
       topicMaxBytes: undefined,
       perKey: () => false,
