@@ -4,7 +4,6 @@ import type { ByteBudget } from '../lib/byte-budget.ts';
 import { forEachLimited } from '../lib/concurrency.ts';
 import type { LanePlan } from '../mirror/lane-plan.ts';
 import { Mirror } from '../mirror/mirror.ts';
-import type { TopicDescription } from '../model/lane.ts';
 import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
 import type { MarkCodec } from '../model/provenance.ts';
 import { renameTopic, takesTopic } from '../model/topic-name.ts';
@@ -17,7 +16,7 @@ import type { Source } from '../spi/source.ts';
 import type { MirrorKey, StateStore } from '../spi/state-store.ts';
 import type { Trouble } from './api.ts';
 import { groupName } from './group-name.ts';
-import { extendLaneTable, rebuildLaneTable } from './lane-table.ts';
+import { LanePlanner } from './lane-planner.ts';
 import { toTrouble } from './trouble.ts';
 
 /** New topics and queues are seen within this time. */
@@ -62,7 +61,7 @@ export class ManagedMirror {
   readonly #deps: ManagedDeps;
   readonly #log: Log;
   readonly #abort = new AbortController();
-  readonly #tables = new Map<string, string[]>();
+  readonly #planner: LanePlanner;
   readonly #plans = new Map<string, readonly LanePlan[]>();
   /** Topics that are ours, from the moment that nobody else had them. */
   readonly #claims = new Set<string>();
@@ -82,6 +81,7 @@ export class ManagedMirror {
     this.#reads = reads;
     this.#writes = writes;
     this.#deps = deps;
+    this.#planner = new LanePlanner({ key, spec, source, target, writes, store: deps.store });
     this.#log = deps.log.child({ link: key.link, mirror: key.mirror });
     this.#running = this.#run();
   }
@@ -116,7 +116,7 @@ export class ManagedMirror {
   /** The state store was emptied: what is known here goes into it again. */
   async rewriteState(): Promise<void> {
     this.#mirror?.markDirty();
-    for (const [topic, table] of this.#tables) await this.#deps.store.saveLaneTable(this.key, topic, table);
+    await this.#planner.rewriteState();
   }
 
   /** Ends it, with the last checkpoints kept. A look for topics that hangs is left behind: it finds the mirror closed. */
@@ -207,55 +207,11 @@ export class ManagedMirror {
     const refusal = this.#writes.refusesTopicName(targetTopic);
     if (refusal !== undefined)
       throw new IsthmusError('TOPIC_NAME_REFUSED', `mirroring the topic ${topic} as ${targetTopic}: ${refusal}`);
-    const plans = await this.#plan(description, targetTopic);
+    const plans = await this.#planner.plan(description, targetTopic);
     if (this.#abort.signal.aborted) return;
     await mirror.setTopic(topic, plans);
     if (!this.#plans.has(topic)) this.#log.info('topic-mirrored', { topic, targetTopic, lanes: plans.length });
     this.#plans.set(topic, plans);
-  }
-
-  async #plan(source: TopicDescription, targetTopic: string): Promise<LanePlan[]> {
-    const readable = source.lanes.filter((lane) => lane.readable).map((lane) => lane.lane);
-    const toPlan = (lane: string, partitions: readonly number[]): LanePlan => ({
-      lane: { topic: source.topic, lane },
-      targetTopic,
-      partitions,
-    });
-    const { routing, retentionMinutes } = this.spec;
-    if (routing.mode === 'key') {
-      // An existing topic keeps its number of partitions: growing it would move keys away from their earlier records.
-      const there = await this.#target.admin.describeTopic(targetTopic);
-      const target =
-        there !== undefined && there.lanes.length > 0
-          ? there
-          : await this.#target.admin.ensureTopic(targetTopic, routing.partitions ?? source.lanes.length, { retentionMinutes });
-      const all = target.lanes.map((_, partition) => partition);
-      return readable.map((lane) => toPlan(lane, all));
-    }
-    const table = await this.#laneTable(source, targetTopic);
-    return readable.map((lane) => toPlan(lane, [table.indexOf(lane)]));
-  }
-
-  async #laneTable(source: TopicDescription, targetTopic: string): Promise<string[]> {
-    const { store } = this.#deps;
-    const names = source.lanes.map((lane) => lane.lane);
-    const known = this.#tables.get(source.topic);
-    if (known !== undefined && names.every((lane) => known.includes(lane))) return known;
-    // Another process may have given the new lanes their partitions already; only an emptied store knows less than we do.
-    let table = await store.loadLaneTable(this.key, source.topic);
-    if (table.length === 0) table = known ?? [];
-    if (table.length === 0) {
-      const target = await this.#target.admin.describeTopic(targetTopic);
-      table = await rebuildLaneTable(this.#writes, this.#source.name, source, targetTopic, target?.lanes.length ?? 0);
-    }
-    const extended = extendLaneTable(table, names);
-    // The target grows before a lane begins that needs the new partition.
-    await this.#target.admin.ensureTopic(targetTopic, extended.length, { retentionMinutes: this.spec.retentionMinutes });
-    if (extended.length !== table.length || extended.some((lane, i) => lane !== table[i])) {
-      await store.saveLaneTable(this.key, source.topic, extended);
-    }
-    this.#tables.set(source.topic, extended);
-    return extended;
   }
 
   #noteTrouble(error: IsthmusError): void {
