@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { KeyRule, MirrorSpec, RoutingRule } from '../model/mirror-spec.ts';
+import { type KeyRule, type MirrorSpec, PLAIN_RULES, type RoutingRule } from '../model/mirror-spec.ts';
 import { nameProblem, type Parsed, parseTime, textField } from './fields.ts';
 import { readSection } from './issues.ts';
 import { type Finding, type Path, type Problem, toProblems } from './problems.ts';
@@ -196,6 +196,7 @@ function specOf(name: string, fields: MirrorFields, context: MirrorContext): Mir
   const { retention: retentionMinutes, ...rest } = fields;
   const rename = fields.rename ?? defaultRename(context.target);
   return {
+    ...PLAIN_RULES,
     ...rest,
     retentionMinutes,
     name,
@@ -239,7 +240,18 @@ function formatKeyRule(rule: KeyRule): string {
 
 /** A mirror as it would be written in the file (without its name): `parseMirrorSpec` reads it back. */
 export function formatMirrorSpec(spec: MirrorSpec): Record<string, unknown> {
-  const { name: _, start, routing, retentionMinutes, ...rest } = spec;
+  const {
+    name: _,
+    start,
+    routing,
+    retentionMinutes,
+    renames: _a,
+    retryTopics: _b,
+    transform: _c,
+    dedup: _d,
+    onRecreated: _e,
+    ...rest
+  } = spec;
   return {
     ...rest,
     retention: retentionMinutes === undefined ? 'keep' : `${retentionMinutes}m`,

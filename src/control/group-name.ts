@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { MirrorSpec } from '../model/mirror-spec.ts';
 import type { MirrorKey } from '../spi/state-store.ts';
 
 const MAX_GROUP_NAME = 120;
@@ -9,8 +10,13 @@ const GROUP_DIGEST = 10;
  * target cluster and names are part of it: two regions that call their links alike would move each other's second checkpoint, and a mirror that is deleted and
  * added again with other target names would begin in the middle.
  */
-export function groupName(key: MirrorKey, targetCluster: string, rename: string): string {
+export function groupName(
+  key: MirrorKey,
+  targetCluster: string,
+  { rename, renames }: Pick<MirrorSpec, 'rename' | 'renames'>,
+): string {
+  const names = renames.length === 0 ? rename : `${rename} ${JSON.stringify(renames)}`;
   const name = `isthmus-${key.link}-${key.mirror}-${targetCluster}`;
-  const digest = createHash('sha256').update(`${name} ${rename}`).digest('hex');
+  const digest = createHash('sha256').update(`${name} ${names}`).digest('hex');
   return `${name.slice(0, MAX_GROUP_NAME - GROUP_DIGEST - 1)}-${digest.slice(0, GROUP_DIGEST)}`;
 }

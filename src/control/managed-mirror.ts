@@ -6,7 +6,7 @@ import type { LanePlan } from '../mirror/lane-plan.ts';
 import { Mirror } from '../mirror/mirror.ts';
 import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
 import type { MarkCodec } from '../model/provenance.ts';
-import { renameTopic, takesTopic } from '../model/topic-name.ts';
+import { takesTopic, targetTopicOf } from '../model/topic-name.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { Cluster } from '../spi/cluster.ts';
 import type { Log } from '../spi/log.ts';
@@ -158,7 +158,7 @@ export class ManagedMirror {
       marks: this.#deps.marks,
     };
     return new Mirror(
-      { key: this.key, context, store, recorder, group: groupName(this.key, this.#target.name, this.spec.rename) },
+      { key: this.key, context, store, recorder, group: groupName(this.key, this.#target.name, this.spec) },
       checkpoints,
     );
   }
@@ -203,7 +203,7 @@ export class ManagedMirror {
         `mirroring the topic ${topic}: it does not exist on ${this.#source.name} (or all its brokers are away); it is waited for`,
       );
     }
-    const targetTopic = renameTopic(this.spec.rename, topic);
+    const targetTopic = targetTopicOf(this.spec, topic);
     const refusal = this.#writes.refusesTopicName(targetTopic);
     if (refusal !== undefined)
       throw new IsthmusError('TOPIC_NAME_REFUSED', `mirroring the topic ${topic} as ${targetTopic}: ${refusal}`);

@@ -1,5 +1,5 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
-import type { MirrorSpec } from '../model/mirror-spec.ts';
+import { type MirrorSpec, PLAIN_RULES } from '../model/mirror-spec.ts';
 import { findCollision } from '../model/topic-overlap.ts';
 import type { MirrorKey, RegistryEntry, StateStore } from '../spi/state-store.ts';
 
@@ -61,7 +61,8 @@ export class Registry {
         ignored.push({ name, detail: 'its link is not in the configuration, or it was written by a newer version' });
       } else if (file?.definedBy === 'file') this.#wanted.set(name, { ...file, paused: document.paused });
       else if (document.spec !== undefined) {
-        const wanted: WantedMirror = { key: entry.key, spec: document.spec, definedBy: 'api', paused: document.paused };
+        const spec = { ...PLAIN_RULES, ...document.spec };
+        const wanted: WantedMirror = { key: entry.key, spec, definedBy: 'api', paused: document.paused };
         const collision = this.#collision(wanted);
         if (collision === undefined) this.#wanted.set(name, wanted);
         else ignored.push({ name, detail: collision });

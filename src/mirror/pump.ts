@@ -3,7 +3,7 @@ import { untilAborted, within } from '../lib/abort.ts';
 import { type Deferred, deferred } from '../lib/deferred.ts';
 import { comparePositions, formatPosition, neighbourDistance, type Position } from '../model/position.ts';
 import type { RecordBatch } from '../model/record-batch.ts';
-import { renameTopic } from '../model/topic-name.ts';
+import { deadLetterTopicOf } from '../model/topic-name.ts';
 import type { Log } from '../spi/log.ts';
 import type { DropReason, LaneRecorder } from '../spi/recorder.ts';
 import type { LaneWriter } from '../spi/sink.ts';
@@ -252,7 +252,7 @@ export class Pump {
       if (this.#inFlight() === 0 && !this.#options.failure.aborted) watermark.stopAt(batch.positionAt(i));
       throw error;
     }
-    const topic = renameTopic(context.spec.deadLetterTopic, plan.lane.topic);
+    const topic = deadLetterTopicOf(context.spec, plan.lane.topic);
     const { retentionMinutes } = context.spec;
     const letter = { topic, retentionMinutes, reason, sourceCluster: context.sourceCluster, lane: plan.lane, batch, i };
     this.#letter = context.sink.writeDeadLetter(letter);

@@ -4,13 +4,22 @@ export interface MirrorSpec {
   /** Globs over source topic names. */
   readonly topics: readonly string[];
   readonly exclude: readonly string[];
-  /** Target name; `{topic}` stands for the source's name. */
+  /** Target name of topics that no rule of `renames` takes; placeholders as in `renameTopic`. */
   readonly rename: string;
+  /** Tried in their order, before `rename`. */
+  readonly renames: readonly RenameRule[];
+  /** Also topics of consumer groups: retry and dead-letter topics, as far as the globs match. */
+  readonly retryTopics: boolean;
   readonly start: StartRule;
   readonly routing: RoutingRule;
   readonly filter: FilterRule;
+  readonly transform: TransformRule;
+  /** The dedup window of the target topics; `undefined` = none. */
+  readonly dedup: DedupRule | undefined;
+  /** What to do with a source topic that was deleted and made again: start over in it, or stop its lanes until somebody has looked. */
+  readonly onRecreated: 'follow' | 'stop';
   readonly onBadRecord: 'stop-lane' | 'dead-letter';
-  /** Target topic for dead letters, with `{topic}`; used with `onBadRecord: dead-letter`. */
+  /** Target topic for dead letters: placeholders as in `renameTopic`, and `{target}` for the target topic; used with `onBadRecord: dead-letter`. */
   readonly deadLetterTopic: string;
   readonly batching: 'auto' | 'mixed' | 'per-key';
   /**
@@ -37,12 +46,51 @@ export type KeyRule =
   | { readonly kind: 'keys' }
   | { readonly kind: 'property'; readonly name: string };
 
+/** Another name for the topics that a glob matches. `{1}` in `to` stands for what the glob's first wildcard has matched, and so on. */
+export interface RenameRule {
+  readonly match: string;
+  readonly to: string;
+}
+
 /** All conditions must hold; an empty rule lets everything pass. */
 export interface FilterRule {
   /** One of these tags; empty = any or none. */
   readonly tags: readonly string[];
   /** Property name -> one of these values. */
   readonly properties: Readonly<Record<string, readonly string[]>>;
+  /** Property name -> none of these values; a record without the property passes. */
+  readonly except?: Readonly<Record<string, readonly string[]>>;
+  /** Properties that a record must have, with any value. */
+  readonly present?: readonly string[];
+  /** Properties that a record must not have. */
+  readonly absent?: readonly string[];
+}
+
+/** What becomes of properties, in this order: left out, renamed, set. */
+export interface TransformRule {
+  /** Globs over names. */
+  readonly drop: readonly string[];
+  /** Old name -> new name; what had the new name is replaced. */
+  readonly rename: Readonly<Record<string, string>>;
+  /** Name -> value; what had the name is replaced. */
+  readonly set: Readonly<Record<string, string>>;
+}
+
+/** Which records count as the same within the window of a target topic. */
+export type DedupId =
+  /** Its origin: cluster, topic, lane and position there. */
+  | { readonly kind: 'origin' }
+  /** The producer's own id: RocketMQ's UNIQ_KEY, Pulsar's producer name and sequence id. Removes the producer's own resends, too. */
+  | { readonly kind: 'producer' }
+  | { readonly kind: 'property'; readonly name: string };
+
+export interface DedupRule {
+  readonly windowMillis: number;
+  /** Per target topic. */
+  readonly maxIds: number;
+  readonly id: DedupId;
+  /** While the window is away or was emptied: wait for it, or go on with what the target itself tells. */
+  readonly onStateLoss: 'stop' | 'continue';
 }
 
 /** A directed pair of clusters. */
@@ -50,4 +98,25 @@ export interface LinkSpec {
   readonly name: string;
   readonly from: string;
   readonly to: string;
+}
+
+/** What a rule has that says nothing else; it also fills up rules that an earlier version has kept. */
+export const PLAIN_RULES: Pick<MirrorSpec, 'renames' | 'retryTopics' | 'transform' | 'dedup' | 'onRecreated'> = {
+  renames: [],
+  retryTopics: false,
+  transform: { drop: [], rename: {}, set: {} },
+  dedup: undefined,
+  onRecreated: 'follow',
+};
+
+/** Whether a rule looks at single records, or changes them, so that whole entries of its source have to be taken apart. */
+export function needsRecords({ filter, transform, routing, dedup }: MirrorSpec): boolean {
+  const conditions = [filter.tags, filter.present ?? [], filter.absent ?? [], transform.drop];
+  const named = [filter.properties, filter.except ?? {}, transform.rename, transform.set];
+  return (
+    routing.mode === 'key' ||
+    (dedup !== undefined && dedup.id.kind !== 'origin') ||
+    conditions.some((list) => list.length > 0) ||
+    named.some((mapping) => Object.keys(mapping).length > 0)
+  );
 }

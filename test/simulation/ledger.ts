@@ -3,7 +3,7 @@ import { REFUSED_BODY } from '../../src/drivers/memory/lane-writer.ts';
 import type { QueueBroker, StoredMessage } from '../../src/drivers/memory/queue-broker.ts';
 import type { MirrorSpec } from '../../src/model/mirror-spec.ts';
 import { hasPassed, parseProvenance } from '../../src/model/provenance.ts';
-import { renameTopic } from '../../src/model/topic-name.ts';
+import { targetTopicOf } from '../../src/model/topic-name.ts';
 import type { Row } from '../checkers/row.ts';
 
 /** The id of a message, in its body on both sides. */
@@ -97,7 +97,7 @@ export class Ledger {
   /** All that was ever written for a source topic. */
   targetRows(topic: string): (Row & { readonly record: StoredRecord })[] {
     this.#readTargets();
-    const target = renameTopic(this.#spec.rename, topic);
+    const target = targetTopicOf(this.#spec, topic);
     const partitions = this.#target.describe(target)?.lanes.length ?? 0;
     return Array.from({ length: partitions }, (_, partition) =>
       this.#target

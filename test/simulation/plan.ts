@@ -1,5 +1,5 @@
 import { type Faults, NO_FAULTS } from '../../src/drivers/memory/network.ts';
-import type { FilterRule, MirrorSpec, RoutingRule } from '../../src/model/mirror-spec.ts';
+import { type FilterRule, type MirrorSpec, PLAIN_RULES, type RoutingRule } from '../../src/model/mirror-spec.ts';
 import { SeededRandom } from './random.ts';
 
 /** What happens to the world while records flow. */
@@ -84,6 +84,7 @@ export function makePlan(seed: number): Plan {
       batching: random.pick(['auto', 'mixed', 'per-key'] as const),
       compression: 'none',
       retentionMinutes: undefined,
+      ...PLAIN_RULES,
     },
     faults: drawFaults(random),
     chaosMillis,

@@ -4,7 +4,7 @@ import { REFUSED_BODY } from '../../src/drivers/memory/lane-writer.ts';
 import { type Faults, NO_FAULTS } from '../../src/drivers/memory/network.ts';
 import { QueueBroker } from '../../src/drivers/memory/queue-broker.ts';
 import type { RoutingRule } from '../../src/model/mirror-spec.ts';
-import { renameTopic } from '../../src/model/topic-name.ts';
+import { deadLetterTopicOf, targetTopicOf } from '../../src/model/topic-name.ts';
 import { MemoryStore } from '../../src/state/memory/store.ts';
 import { isFaithful, judge } from '../checkers/verdict.ts';
 import { Ledger } from './ledger.ts';
@@ -98,7 +98,7 @@ export class World {
   }
 
   #peekCommitted(topic: string, lane: string): number | undefined {
-    return this.#source.peekCommitted(topic, lane, groupName({ link: 'l', mirror: 'm' }, 'west', this.#plan.spec.rename));
+    return this.#source.peekCommitted(topic, lane, groupName({ link: 'l', mirror: 'm' }, 'west', this.#plan.spec));
   }
 
   #guard(check: () => void): void {
@@ -240,7 +240,7 @@ export class World {
   }
 
   #kick(topic: string): void {
-    const target = renameTopic(this.#plan.spec.rename, topic);
+    const target = targetTopicOf(this.#plan.spec, topic);
     const partitions = this.#target.describe(target)?.lanes.length ?? 0;
     for (let partition = 0; partition < partitions; partition++) this.#target.kick(target, partition);
   }
@@ -249,7 +249,7 @@ export class World {
     // What was stored in the last second before a kill is in no checkpoint yet; no retention is that short.
     if (process.supervisor.lanes(KEY).length === 0) return;
     await this.#pass(1_100);
-    const target = renameTopic(this.#plan.spec.rename, topic);
+    const target = targetTopicOf(this.#plan.spec, topic);
     const partitions = this.#target.describe(target)?.lanes.length ?? 0;
     for (let partition = 0; partition < partitions; partition++) this.#target.trim(target, partition, 64);
   }
@@ -382,7 +382,7 @@ export class World {
   #judgeDeadLetters(): number {
     let count = 0;
     for (const topic of this.#plan.topics) {
-      const dead = renameTopic(this.#plan.spec.deadLetterTopic, topic);
+      const dead = deadLetterTopicOf(this.#plan.spec, topic);
       const kept =
         this.#target.describe(dead) === undefined ? [] : this.#target.history(dead, 0).flatMap((entry) => entry.records);
       count += kept.length;

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { loadConfig } from '../../config/load.ts';
 import type { Config } from '../../config/types.ts';
 import type { MirrorSpec } from '../../model/mirror-spec.ts';
-import { renameTopic, takesTopic } from '../../model/topic-name.ts';
+import { takesTopic, targetTopicOf } from '../../model/topic-name.ts';
 import type { CheckItem, Cluster } from '../../spi/cluster.ts';
 import { EXIT, printable } from '../io.ts';
 import { type CliContext, fileOptions, toJson } from '../options.ts';
@@ -64,7 +64,7 @@ function checkMirror(
   const topics = known
     ?.filter((topic) => takesTopic(spec, topic))
     .map((source) => {
-      const renamed = renameTopic(spec.rename, source);
+      const renamed = targetTopicOf(spec, source);
       return { source, target: renamed, refused: target?.sink?.refusesTopicName(renamed) };
     });
   return { mirror: `${link}/${spec.name}`, topics };

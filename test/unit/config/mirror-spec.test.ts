@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatMirrorSpec, parseMirrorSpec } from '../../../src/config/mirror-schema.ts';
 import type { Problem } from '../../../src/config/problems.ts';
+import { PLAIN_RULES } from '../../../src/model/mirror-spec.ts';
 import { renameTopic } from '../../../src/model/topic-name.ts';
 
 const CONTEXT = { source: 'rocketmq', target: 'pulsar' } as const;
@@ -29,6 +30,7 @@ describe('a mirror', () => {
     };
     expect(parseMirrorSpec('orders', { ...body, retention: '7d' }, CONTEXT)).toEqual({
       spec: {
+        ...PLAIN_RULES,
         ...body,
         retentionMinutes: 7 * 24 * 60,
         name: 'orders',

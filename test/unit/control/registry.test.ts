@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Registry, type WantedMirror } from '../../../src/control/registry.ts';
-import type { MirrorSpec } from '../../../src/model/mirror-spec.ts';
+import { type MirrorSpec, PLAIN_RULES } from '../../../src/model/mirror-spec.ts';
 import { MemoryStore } from '../../../src/state/memory/store.ts';
 
 const spec = (name: string, topics: readonly string[], fields: Partial<MirrorSpec> = {}): MirrorSpec => ({
@@ -16,6 +16,7 @@ const spec = (name: string, topics: readonly string[], fields: Partial<MirrorSpe
   batching: 'auto',
   compression: 'none',
   retentionMinutes: undefined,
+  ...PLAIN_RULES,
   ...fields,
 });
 

@@ -341,7 +341,7 @@ describe('a source that loses its tail', () => {
       next: '27',
       gaps: [{ from: '20', to: '12', reason: 'truncated' }],
     });
-    expect(stage.source.peekCommitted('orders', LANE, groupName(KEY, 'west', specOf('m').rename))).toBe(27);
+    expect(stage.source.peekCommitted('orders', LANE, groupName(KEY, 'west', specOf('m')))).toBe(27);
   });
 
   it.each([0, 100, 500, 1_500, 6_000])('doubles and loses nothing when the process ends %i ms after that', async (millis) => {

@@ -5,7 +5,7 @@ import type { HttpDeps } from '../../../src/http/api.ts';
 import { createHttpApp } from '../../../src/http/app.ts';
 import { type HttpServer, type ServeLimits, serveHttp } from '../../../src/http/serve.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
-import type { MirrorSpec } from '../../../src/model/mirror-spec.ts';
+import { type MirrorSpec, PLAIN_RULES } from '../../../src/model/mirror-spec.ts';
 import { offsetPosition } from '../../../src/model/position.ts';
 import type { Log, LogFields } from '../../../src/spi/log.ts';
 import type { MirrorKey } from '../../../src/spi/state-store.ts';
@@ -30,6 +30,7 @@ const SPEC: MirrorSpec = {
   batching: 'auto',
   compression: 'none',
   retentionMinutes: undefined,
+  ...PLAIN_RULES,
 };
 
 const LANE: LaneStatus = {
