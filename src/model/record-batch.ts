@@ -67,6 +67,13 @@ export class RecordBatch {
   /** The how-maniest record of the mark's runs this one is: 0 for a mark of its own. */
   provenanceOrdinal: Int32Array;
   /**
+   * The mark of the entry that a record came in, where the record has one of its own as well (start -1 otherwise), and the how-maniest record of its runs this one
+   * is. Only the entry's mark says where its writer has read such a record.
+   */
+  entryMarkStart: Int32Array;
+  entryMarkEnd: Int32Array;
+  entryMarkOrdinal: Int32Array;
+  /**
    * The record as its broker stored it, where `native` says what that is: a sink of the same kind may copy it instead of putting it together again.
    * Whoever changes a record (another key, other properties) sets its start to -1.
    */
@@ -110,6 +117,9 @@ export class RecordBatch {
     this.provenanceStart = new Int32Array(capacity);
     this.provenanceEnd = new Int32Array(capacity);
     this.provenanceOrdinal = new Int32Array(capacity);
+    this.entryMarkStart = new Int32Array(capacity).fill(-1);
+    this.entryMarkEnd = new Int32Array(capacity).fill(-1);
+    this.entryMarkOrdinal = new Int32Array(capacity);
     this.orderingKeyStart = new Int32Array(capacity).fill(-1);
     this.orderingKeyEnd = new Int32Array(capacity).fill(-1);
     this.producerStart = new Int32Array(capacity).fill(-1);

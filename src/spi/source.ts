@@ -33,6 +33,11 @@ export interface ReadOptions {
    * part of them may be stored already. `undefined`: records always. Only for sources with `passesWhole`.
    */
   readonly wholeFrom?: Position | undefined;
+  /**
+   * Only a look: no subscription or group place is made or moved at the source, and other readers of the group are not disturbed. `commit` is not called then, and
+   * records are delivered that the group has passed.
+   */
+  readonly onlook?: boolean;
   /** Called when the reader cannot read for now (and retries by itself with backoff), and with `undefined` when it reads again. */
   readonly onTrouble: (error: Error | undefined) => void;
 }
