@@ -1,8 +1,8 @@
+import { BatchPool } from '../../lib/batch-pool.ts';
+import { FramePool } from '../../lib/frame-pool.ts';
 import type { Cluster } from '../../spi/cluster.ts';
 import { rocketmqAdmin } from './admin.ts';
-import { BatchPool } from './batch-pool.ts';
 import { MessageDecoder } from './decode.ts';
-import { FramePool } from './frame-pool.ts';
 import { Groups } from './groups.ts';
 import { Network } from './network.ts';
 import type { RocketmqDeps, RocketmqOptions } from './options.ts';

@@ -1,6 +1,6 @@
-import type { BatchPool } from './batch-pool.ts';
+import type { BatchPool } from '../../lib/batch-pool.ts';
+import type { FramePool } from '../../lib/frame-pool.ts';
 import type { MessageDecoder } from './decode.ts';
-import type { FramePool } from './frame-pool.ts';
 import type { Groups } from './groups.ts';
 import type { Network } from './network.ts';
 import type { RocketmqDeps } from './options.ts';

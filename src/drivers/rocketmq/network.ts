@@ -1,6 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../../errors.ts';
+import type { FramePool } from '../../lib/frame-pool.ts';
 import { parseEndpoint } from '../../wire/endpoint.ts';
-import type { FramePool } from './frame-pool.ts';
 import type { RocketmqDeps, RocketmqOptions } from './options.ts';
 import { RemotingConnection } from './remoting.ts';
 import { signRequest } from './wire/acl.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { FramePool } from '../../../../src/drivers/rocketmq/frame-pool.ts';
 import { type PullRange, PullWindow } from '../../../../src/drivers/rocketmq/pull-window.ts';
 import { ByteBudget } from '../../../../src/lib/byte-budget.ts';
+import { FramePool } from '../../../../src/lib/frame-pool.ts';
 import { range } from './kit.ts';
 import { storedMessage } from './stored-message.ts';
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { BatchPool } from '../../../../src/drivers/rocketmq/batch-pool.ts';
-import { FramePool } from '../../../../src/drivers/rocketmq/frame-pool.ts';
+import { BatchPool } from '../../../src/lib/batch-pool.ts';
+import { FramePool } from '../../../src/lib/frame-pool.ts';
 
 describe('the frame pool', () => {
   let pool: FramePool;

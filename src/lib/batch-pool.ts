@@ -1,4 +1,4 @@
-import { RecordBatch } from '../../model/record-batch.ts';
+import { RecordBatch } from '../model/record-batch.ts';
 
 const SMALLEST = 8;
 const LARGEST = 4096;
