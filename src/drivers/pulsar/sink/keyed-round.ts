@@ -1,10 +1,11 @@
+import { RunBuilder } from '../../../lib/run-builder.ts';
+import { MAX_BATCH_RECORDS, type Slab, type SlabPool } from '../../../lib/slab.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
 import { compress } from './compression.ts';
 import type { Entry, Held } from './entry.ts';
 import { javaStringHash } from './partition-hash.ts';
+import { encodeRecord } from './record-encoder.ts';
 import { holdBytes, holdSlab, isSparse, newEntry, type Round, type SealOptions, sealWhole } from './round.ts';
-import { RunBuilder } from './run-builder.ts';
-import { MAX_BATCH_RECORDS, type Slab, type SlabPool } from './slab.ts';
 
 /** Entries of a round; each costs the broker and its consumers about as much as a whole mixed batch. */
 const MAX_KEYS = 256;
@@ -57,7 +58,7 @@ export class KeyedRound implements Round {
     let number = this.#find(batch, i);
     if (number < 0) number = this.#add(batch, i);
     const k = this.#count++;
-    const bytes = this.#slab.append(k, batch, i);
+    const bytes = this.#slab.append(k, batch, i, encodeRecord);
     this.#groupOf[k] = number;
     const group = this.#groups[number];
     if (group === undefined) return;

@@ -1,5 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import { type Deferred, deferred } from '../../../lib/deferred.ts';
+import type { SlabPool } from '../../../lib/slab.ts';
 import { entryPosition } from '../../../model/position.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
 import type { AppendResult, LaneWriter, WriterOptions } from '../../../spi/sink.ts';
@@ -17,7 +18,6 @@ import { otherSenderName } from './producer-name.ts';
 import { recordBound } from './record-encoder.ts';
 import { MixedRound, type Round } from './round.ts';
 import { SendWatch } from './send-watch.ts';
-import type { SlabPool } from './slab.ts';
 import { findInTail } from './tail-check.ts';
 
 /** Rounds sent and not yet stored. */

@@ -1,9 +1,10 @@
+import { RunBuilder } from '../../../lib/run-builder.ts';
+import { SLAB_BYTES, type Slab, type SlabPool } from '../../../lib/slab.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
 import type { Compression } from '../../../spi/sink.ts';
 import { compress } from './compression.ts';
 import type { Entry, Held } from './entry.ts';
-import { RunBuilder } from './run-builder.ts';
-import { SLAB_BYTES, type Slab, type SlabPool } from './slab.ts';
+import { encodeRecord } from './record-encoder.ts';
 
 /** A batch that filled less than this part of its slab is copied out of it, so that many slow lanes do not hold many empty slabs. */
 const SPARSE = 1 / 4;
@@ -49,7 +50,7 @@ export class MixedRound implements Round {
   }
 
   append(batch: RecordBatch, i: number): void {
-    this.#slab.append(this.#count++, batch, i);
+    this.#slab.append(this.#count++, batch, i, encodeRecord);
   }
 
   seal(options: SealOptions): Entry[] {

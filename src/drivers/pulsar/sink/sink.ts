@@ -1,4 +1,5 @@
 import { ByteBudget } from '../../../lib/byte-budget.ts';
+import { SlabPool } from '../../../lib/slab.ts';
 import { entryPosition, type Position } from '../../../model/position.ts';
 import { PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
@@ -15,7 +16,6 @@ import { KeySharedWatch } from './key-shared-watch.ts';
 import { PulsarLaneWriter } from './lane-writer.ts';
 import { partitionOfKey } from './partition-hash.ts';
 import { producerName } from './producer-name.ts';
-import { SlabPool } from './slab.ts';
 import { scanName } from './tail-check.ts';
 
 export class PulsarSink implements Sink {

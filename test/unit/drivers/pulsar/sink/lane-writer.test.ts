@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BrokerPool } from '../../../../../src/drivers/pulsar/net/broker-pool.ts';
 import { credentialsOf } from '../../../../../src/drivers/pulsar/net/credentials.ts';
 import { PulsarLaneWriter } from '../../../../../src/drivers/pulsar/sink/lane-writer.ts';
-import { SlabPool } from '../../../../../src/drivers/pulsar/sink/slab.ts';
+import { SlabPool } from '../../../../../src/lib/slab.ts';
 import type { IsthmusError } from '../../../../../src/errors.ts';
 import { ByteBudget } from '../../../../../src/lib/byte-budget.ts';
 import { plainMarks } from '../../../../../src/model/provenance.ts';

@@ -4,7 +4,7 @@ import type { Entry } from '../../../../../src/drivers/pulsar/sink/entry.ts';
 import { KeyedRound } from '../../../../../src/drivers/pulsar/sink/keyed-round.ts';
 import { recordBound } from '../../../../../src/drivers/pulsar/sink/record-encoder.ts';
 import { MixedRound, type Round } from '../../../../../src/drivers/pulsar/sink/round.ts';
-import { MAX_BATCH_RECORDS, SLAB_BYTES, SlabPool } from '../../../../../src/drivers/pulsar/sink/slab.ts';
+import { MAX_BATCH_RECORDS, SLAB_BYTES, SlabPool } from '../../../../../src/lib/slab.ts';
 import { ByteBudget } from '../../../../../src/lib/byte-budget.ts';
 import { batchOf, type TestRecord } from '../../../../kit/pulsar-writing.ts';
 

@@ -1,11 +1,11 @@
-import type { ByteBudget } from '../../../lib/byte-budget.ts';
-import type { RecordBatch } from '../../../model/record-batch.ts';
-import { encodeRecord } from './record-encoder.ts';
+import type { RecordBatch } from '../model/record-batch.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import type { PositionColumns } from './run-builder.ts';
 
-/** Most records in an entry. More would save little and make each entry dearer to its consumers. */
+/** Most records in a slab. More would save little and make each batch dearer to its consumers. */
 export const MAX_BATCH_RECORDS = 1000;
 
-/** Bytes of a slab, and so of a usual entry. From 128 KiB to 1 MiB a message costs the same CPU; more takes memory, less costs the brokers more entries. */
+/** Bytes of a slab, and so of a usual batch. From 128 KiB to 1 MiB a message costs the same CPU; more takes memory, less costs the brokers more batches. */
 export const SLAB_BYTES: number = 256 * 1024;
 
 /** What a writer that holds nothing gets when all writers together hold as much as they may. */
@@ -15,8 +15,11 @@ const SMALL_SLAB_RECORDS = 64;
 /** Slabs kept for reuse; the rest goes to the garbage collector, so that a burst does not hold memory for ever. */
 const MAX_FREE_SLABS = 64;
 
-/** Memory for the records of one batch while they are gathered: their bytes, and in columns what the batch's mark will say of them. */
-export class Slab {
+/** Writes record `i` of a batch at `at` and returns the place after it. */
+export type EncodeRecord = (batch: RecordBatch, i: number, target: Buffer, at: number) => number;
+
+/** Memory for the records of one batch while they are gathered: their bytes, and in columns where they come from. */
+export class Slab implements PositionColumns {
   readonly bytes: Buffer;
   /** Record k lies in `bytes` from `starts[k]` to `starts[k + 1]`. */
   readonly starts: Int32Array;
@@ -39,14 +42,14 @@ export class Slab {
     return count < this.majors.length && (this.starts[count] ?? 0) + bound <= Math.min(limitBytes, this.bytes.length);
   }
 
-  /** Copies record `i` of a batch in as record `k`; gives the bytes it took. */
-  append(k: number, batch: RecordBatch, i: number): number {
+  /** Encodes record `i` of a batch as record `k`; gives the bytes it took. */
+  append(k: number, batch: RecordBatch, i: number, encode: EncodeRecord): number {
     this.majors[k] = batch.major[i] ?? -1;
     this.minors[k] = batch.minor[i] ?? -1;
     this.indexes[k] = batch.index[i] ?? -1;
     this.storeTimes[k] = batch.storeTime[i] ?? 0;
     const start = this.starts[k] ?? 0;
-    const end = encodeRecord(batch, i, this.bytes, start);
+    const end = encode(batch, i, this.bytes, start);
     this.starts[k + 1] = end;
     return end - start;
   }
