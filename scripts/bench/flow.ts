@@ -1,6 +1,6 @@
 /** Watches messages arrive on the target, in the same way for whoever sends them. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PulsarEyes } from '../../test/kit/pulsar-eyes.ts';
+import type { ClusterEyes } from '../../test/kit/cluster-eyes.ts';
 import type { Report } from './bed.ts';
 
 /** Moments are `performance.now()`, milliseconds. */
@@ -19,7 +19,7 @@ const stallMs = 60_000;
  * when nothing arrived for a minute, or what `assertRunning` throws.
  */
 export async function watchFlow(
-  eyes: PulsarEyes,
+  eyes: ClusterEyes,
   topic: string,
   count: number,
   assertRunning: () => void,

@@ -1,21 +1,28 @@
 /** Runs Isthmus as its container image does: the compiled program with a configuration file, as a process of its own. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort } from '../brokers/free-port.ts';
+import { replicator } from '../program/replicator.ts';
 import type { Bed } from './bed.ts';
-import { type Child, startChild } from './child.ts';
 
 export type Mirroring = {
-  /** Glob of source topics. */
-  readonly topics: string;
-  /** Target name; `{topic}` stands for the source's. */
-  readonly rename: string;
+  /** Short names of source topics; each is mirrored to the name behind it. */
+  readonly topics: Readonly<Record<string, string>>;
+  /** Dedup windows on the target topics, and with them the state in Redis; else none, and the state in a file. */
+  readonly windows: boolean;
 };
 
-export type Isthmus = Child & { readonly beganAt: number };
+export type Isthmus = {
+  readonly pid: number;
+  /** `performance.now()`, milliseconds. */
+  readonly beganAt: number;
+  /** Throws, with its last words, if it has ended. */
+  readonly assertRunning: () => void;
+  readonly stop: () => Promise<void>;
+};
 
 const root = join(import.meta.dirname, '../..');
 
@@ -26,21 +33,19 @@ export async function buildIsthmus(): Promise<void> {
   await promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--noCheck'], { cwd: root });
 }
 
-/** Starts it with a state, a link and so a consumer group of its own, so that nothing is left of an earlier run. */
+/** Starts it with a state, a link and so a group of its own, so that nothing is left of an earlier run. */
 export async function startIsthmus(bed: Bed, mirroring: Mirroring): Promise<Isthmus> {
   const folder = mkdtempSync(join(tmpdir(), 'isthmus-bench-'));
-  mkdirSync(join(folder, 'state'));
-  const file = join(folder, 'isthmus.yaml');
+  const configFile = join(folder, 'isthmus.yaml');
   // JSON is YAML.
-  writeFileSync(
-    file,
-    JSON.stringify(configuration(bed, mirroring, join(folder, 'state', 'isthmus.db'), await freePort()), null, 2),
-  );
+  writeFileSync(configFile, JSON.stringify(configuration(bed, mirroring, folder, await freePort()), null, 2));
+  const child = replicator({ configFile, logFile: join(folder, 'isthmus.log'), compiled: true, nodeArgs: bed.nodeArgs });
   const beganAt = performance.now();
-  const child = startChild(process.execPath, [...bed.nodeArgs, join(root, 'dist/main.js'), 'run', '-c', file]);
+  child.start();
   return {
-    ...child,
+    pid: child.pid() ?? -1,
     beganAt,
+    assertRunning: child.assertRunning,
     stop: async () => {
       await child.stop();
       rmSync(folder, { recursive: true, force: true });
@@ -48,18 +53,19 @@ export async function startIsthmus(bed: Bed, mirroring: Mirroring): Promise<Isth
   };
 }
 
-function configuration({ source, target }: Bed, { topics, rename }: Mirroring, statePath: string, port: number): unknown {
+function configuration(bed: Bed, { topics, windows }: Mirroring, folder: string, port: number): unknown {
   const link = `bench-${Date.now()}-${++runs}`;
+  const { source, target, direction, clusters, redisUrl } = bed;
+  const dedup = windows ? { dedup: { window: '24h' } } : {};
+  const mirrors = Object.entries(topics).map(([topic, to], i) => [
+    `bench-${i}`,
+    { topics: [source.full(topic)], rename: target.full(to), start: 'earliest', ...dedup },
+  ]);
   return {
     region: 'bench',
     http: { listen: `127.0.0.1:${port}` },
-    state: `file:${statePath}`,
-    clusters: {
-      [source.name]: { type: 'rocketmq', region: 'bench', namesrv: [source.namesrv] },
-      [target.name]: { type: 'pulsar', region: 'bench', serviceUrl: target.serviceUrl, adminUrl: target.adminUrl },
-    },
-    links: {
-      [link]: { from: source.name, to: target.name, mirrors: { bench: { topics: [topics], rename, start: 'earliest' } } },
-    },
+    state: windows ? `${redisUrl}/0?prefix=${link}` : `file:${join(folder, 'isthmus.db')}`,
+    clusters,
+    links: { [link]: { from: direction.source, to: direction.target, mirrors: Object.fromEntries(mirrors) } },
   };
 }

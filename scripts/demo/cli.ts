@@ -4,6 +4,7 @@ import { type Eyes, startEyes } from '../../test/kit/eyes.ts';
 import { chooseProvider } from '../brokers/cli.ts';
 import { BrokersError } from '../brokers/errors.ts';
 import { parseOffset, type ServerName } from '../brokers/table.ts';
+import { ProgramError } from '../program/program.ts';
 import { DemoError } from './errors.ts';
 import { makePlan, servers } from './plan.ts';
 import { openScreen, type Screen } from './screen.ts';
@@ -48,7 +49,7 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     return await perform(screen, values.once, parseOffset(values.offset ?? process.env['ISTHMUS_PORT_OFFSET']));
   } catch (error) {
-    if (error instanceof BrokersError || error instanceof DemoError) {
+    if (error instanceof BrokersError || error instanceof DemoError || error instanceof ProgramError) {
       screen.say(`\n${error.message}`);
       return error instanceof BrokersError ? error.exitCode : 1;
     }

@@ -1,13 +1,14 @@
 /** What the demo does, in order. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Eyes } from '../../test/kit/eyes.ts';
+import type { Program } from '../program/program.ts';
+import { replicator } from '../program/replicator.ts';
 import { type Api, connectApi } from './api.ts';
 import { compareTopics, isFaultless } from './compare.ts';
 import { count } from './format.ts';
 import { type DemoTopic, link, type Plan, paymentsMirror } from './plan.ts';
 import { type Producer, startProducer } from './producer.ts';
 import { foundInTarget } from './recovered.ts';
-import { type Replicator, replicator } from './replicator.ts';
 import type { Screen } from './screen.ts';
 import { type Outage, type TopicOutcome, verdictLines } from './verdict.ts';
 import { startWatch, type Watch } from './watch.ts';
@@ -28,7 +29,7 @@ export type Stage = {
   readonly atEnd: (end: () => Promise<void>) => void;
 };
 
-type Play = Stage & { readonly api: Api; readonly process: Replicator; readonly watch: Watch };
+type Play = Stage & { readonly api: Api; readonly process: Program; readonly watch: Watch };
 
 /** Resolves to whether nothing was lost, doubled, reordered or changed. */
 export async function play(stage: Stage): Promise<boolean> {
@@ -75,7 +76,7 @@ async function createTopics({ plan, eyes, screen }: Stage): Promise<void> {
 async function startReplicator(stage: Stage): Promise<Play> {
   const { plan, screen, signal } = stage;
   screen.step(`The replicator, as a process of its own: npx isthmus run -c ${plan.configFile}`);
-  const process = replicator(plan.configFile, plan.logFile);
+  const process = replicator(plan);
   stage.atEnd(async () => {
     if (!(await process.stop())) screen.say(`The replicator did not end in time and was killed; its log is ${plan.logFile}`);
   });

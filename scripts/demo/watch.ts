@@ -1,11 +1,11 @@
 /** Follows the run and keeps the live line true: what was sent, what has arrived, and how far behind that is. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Program } from '../program/program.ts';
 import type { Api } from './api.ts';
 import { DemoError } from './errors.ts';
 import { count } from './format.ts';
 import { type DemoTopic, link } from './plan.ts';
 import type { Producer } from './producer.ts';
-import type { Replicator } from './replicator.ts';
 import type { Screen } from './screen.ts';
 
 const turnMillis = 250;
@@ -25,7 +25,7 @@ export type Watch = {
 
 type Row = { topic: DemoTopic; producer: Producer; mirrored: boolean; arrived: number; lagSeconds: number | null };
 
-export function startWatch(screen: Screen, api: Api, replicator: Replicator): Watch {
+export function startWatch(screen: Screen, api: Api, replicator: Program): Watch {
   const rows: Row[] = [];
   let stopping = false;
   let trouble: string | undefined;

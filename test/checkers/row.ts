@@ -10,5 +10,8 @@ export type Row = {
   readonly key: string | null;
 };
 
+/** `storeTimestamp`: milliseconds since 1970 at which the broker stored it (RocketMQ) or its producer sent it (Pulsar). */
+export type StoredRow = Row & { readonly storeTimestamp: number };
+
 /** A message as one of several consumers got it; `place` grows over all of them. */
 export type ConsumedRow = Row & { readonly consumer: number };

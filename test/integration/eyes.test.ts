@@ -48,7 +48,7 @@ describe('the independent eyes', () => {
 
   async function carryOver(topic: string, to: string, count: number): Promise<void> {
     const classPath = await compileJava(join(import.meta.dirname, '../../bench/java-bridge'));
-    const addresses = ['--namesrv', source.namesrv, '--service', target.serviceUrl];
+    const addresses = ['--way', 'rocketmq-to-pulsar', '--source', source.namesrv, '--target', target.serviceUrl];
     const work = ['--topic', topic, '--to', to, '--count', String(count)];
     await promisify(execFile)(javaCommand(), ['-cp', classPath, 'Bridge', ...addresses, ...work]);
   }

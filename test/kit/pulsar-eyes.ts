@@ -1,6 +1,7 @@
 /** What the official Pulsar client sees, and the admin REST where it knows more. Times are milliseconds since 1970. */
-import type { ConsumedRow, Row } from '../checkers/row.ts';
+import type { ConsumedRow, StoredRow } from '../checkers/row.ts';
 import type { Ask } from './eyes.ts';
+import { type Arrival, follow } from './follow.ts';
 
 export type PulsarRow = {
   readonly partition: number;
@@ -44,7 +45,50 @@ export type PulsarEntry = {
 
 export type Property = readonly [name: string, value: string];
 
-export type Arrival = { readonly id: string | null; readonly micros: number };
+/** A message to be sent as described; `body` is text, `bodyHex` bytes, neither of them: a null value. */
+export type PulsarMessage = {
+  readonly body?: string;
+  readonly bodyHex?: string;
+  readonly key?: string;
+  /** A key of bytes; the client keeps it as base64. */
+  readonly keyHex?: string;
+  readonly orderingKeyHex?: string;
+  readonly properties?: Readonly<Record<string, string>>;
+  readonly eventTime?: number;
+  readonly sequenceId?: number;
+  readonly deliverAfterMs?: number;
+  /** Default 0. */
+  readonly partition?: number;
+};
+
+export type PulsarSendOptions = {
+  /** All messages of a partition in one entry; else each is an entry of its own, without batch format. */
+  readonly batch?: boolean;
+  readonly compression?: PulsarEntry['compression'];
+  readonly chunking?: boolean;
+  readonly chunkBytes?: number;
+  /** Producer name, with `-` and the partition's number behind it. */
+  readonly producer?: string;
+};
+
+export type PulsarReceipt = { readonly partition: number; readonly messageId: string };
+
+/** Messages `from` to `from + count - 1`: property `seq` is the number, and key, partition and random body follow from it. */
+export type PulsarLoadOptions = {
+  readonly count: number;
+  readonly from?: number;
+  /** Body bytes; default 128. */
+  readonly size?: number;
+  /** How many different keys, each in one partition; default 1000; 0: no keys. */
+  readonly keys?: number;
+  /** The key as ordering key too. */
+  readonly sharding?: boolean;
+  /** Messages per entry, exactly so many but for the last; default as many as fit into 1 MB, 500 at most; 1 where `rate` is given: no batch format. */
+  readonly batch?: number;
+  /** Messages per second over all partitions; default: as fast as possible. */
+  readonly rate?: number;
+  readonly compression?: PulsarEntry['compression'];
+};
 
 export type ConsumeOptions = {
   readonly subscription: string;
@@ -61,6 +105,9 @@ export type PulsarEyes = {
   createTopic(topic: string, partitions: number): Promise<void>;
   /** With its partitions and subscriptions, whoever is connected. */
   deleteTopic(topic: string): Promise<void>;
+  /** The entries' order is the messages' order within each partition. */
+  send(topic: string, messages: readonly PulsarMessage[], options?: PulsarSendOptions): Promise<readonly PulsarReceipt[]>;
+  load(topic: string, options: PulsarLoadOptions): Promise<number>;
   /** Names of the partitioned topics of a namespace, `tenant/namespace`. */
   partitionedTopics(namespace: string): Promise<readonly string[]>;
   /** How many messages the brokers have taken for the topic since it was loaded; also right while it grows. */
@@ -68,7 +115,7 @@ export type PulsarEyes = {
   /** Every message of the topic, partition by partition, from the earliest to the one that is last now. */
   read(topic: string): Promise<readonly PulsarRow[]>;
   /** The same in short, for large topics; `idProperty` is the property that tells messages apart, default `seq`. */
-  readRows(topic: string, options?: { readonly idProperty?: string }): Promise<readonly Row[]>;
+  readRows(topic: string, options?: { readonly idProperty?: string }): Promise<readonly StoredRow[]>;
   /** Reads all and counts; `idProperty` (default `seq`) has to be a whole number below 2^31. */
   count(
     topic: string,
@@ -83,9 +130,8 @@ export type PulsarEyes = {
   ): Promise<{ readonly arrived: Promise<readonly Arrival[]> }>;
 };
 
-type CompactRow = readonly [lane: string, place: number, id: string | null, key: string | null];
-type CompactConsumedRow = readonly [consumer: number, ...CompactRow];
-type CompactArrival = readonly [id: string | null, micros: number];
+type CompactRow = readonly [lane: string, place: number, id: string | null, key: string | null, publishTime: number];
+type CompactConsumedRow = readonly [consumer: number, lane: string, place: number, id: string | null, key: string | null];
 
 export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
   const admin = adminRest(adminUrl);
@@ -97,6 +143,8 @@ export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
     deleteTopic: async (topic) => {
       await admin('DELETE', `${restPath(topic)}/partitions?force=true`);
     },
+    send: async (topic, messages, options = {}) => await ask({ verb: 'pulsar-send', topic, messages, ...options }),
+    load: async (topic, options) => await ask({ verb: 'pulsar-load', topic, ...options }),
     partitionedTopics: async (namespace) => await admin('GET', `persistent/${namespace}/partitioned`),
     messagesIn: async (topic) => {
       const stats: { readonly msgInCounter: number } = await admin(
@@ -111,9 +159,9 @@ export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
       return rows;
     },
     readRows: async (topic, options = {}) => {
-      const rows: Row[] = [];
-      await ask({ verb: 'pulsar-read', topic, compact: true, ...options }, ([lane, place, id, key]: CompactRow) =>
-        rows.push({ lane, place, id, key }),
+      const rows: StoredRow[] = [];
+      await ask({ verb: 'pulsar-read', topic, compact: true, ...options }, ([lane, place, id, key, storeTimestamp]: CompactRow) =>
+        rows.push({ lane, place, id, key, storeTimestamp }),
       );
       return rows;
     },
@@ -125,15 +173,7 @@ export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
       );
       return rows;
     },
-    tail: async (topic, options) =>
-      await new Promise((resolve, reject) => {
-        const rows: Arrival[] = [];
-        const arrived = ask({ verb: 'pulsar-tail', topic, ...options }, (row: 'ready' | CompactArrival) => {
-          if (row === 'ready') resolve({ arrived });
-          else rows.push({ id: row[0], micros: row[1] });
-        }).then(() => rows);
-        arrived.catch(reject);
-      }),
+    tail: async (topic, options) => await follow(ask, { verb: 'pulsar-tail', topic, ...options }),
   };
 }
 

@@ -1,7 +1,8 @@
 /** What the official RocketMQ client and admin tools write and see. Times are milliseconds since 1970. */
 
-import type { Row } from '../checkers/row.ts';
+import type { StoredRow } from '../checkers/row.ts';
 import type { Ask } from './eyes.ts';
+import { type Arrival, follow } from './follow.ts';
 
 /** A message to be sent as described; `body` is text, `bodyHex` bytes. Names and values of `properties` are taken as they are, reserved or empty too. */
 export type RocketmqMessage = {
@@ -74,7 +75,6 @@ export type RocketmqRow = {
   readonly msgId: string;
 };
 
-export type StoredRow = Row & { readonly storeTimestamp: number };
 export type QueueStatus = { readonly broker: string; readonly queue: number; readonly min: number; readonly max: number };
 export type QueueOffset = {
   readonly broker: string;
@@ -101,6 +101,16 @@ export type RocketmqEyes = {
   read(topic: string, options?: ReadOptions): Promise<readonly RocketmqRow[]>;
   /** The same in short, for large topics; `idProperty` is the property that tells messages apart, default `seq`. */
   readRows(topic: string, options?: ReadOptions & { readonly idProperty?: string }): Promise<readonly StoredRow[]>;
+  /** Reads all and counts; `idProperty` (default `seq`) has to be a whole number below 2^31. */
+  count(
+    topic: string,
+    options?: ReadOptions & { readonly idProperty?: string },
+  ): Promise<{ readonly messages: number; readonly distinct: number }>;
+  /** Follows the topic from its end: resolves when it listens; `arrived` resolves after `count` messages or `timeoutMs`. */
+  tail(
+    topic: string,
+    options: { readonly count: number; readonly timeoutMs: number; readonly idProperty?: string },
+  ): Promise<{ readonly arrived: Promise<readonly Arrival[]> }>;
   topicStatus(topic: string): Promise<readonly QueueStatus[]>;
   /** A group's committed offsets (null: none), asked for without joining the group. */
   groupOffsets(group: string, topic: string): Promise<readonly QueueOffset[]>;
@@ -126,6 +136,8 @@ export function rocketmqEyes(ask: Ask): RocketmqEyes {
       );
       return rows;
     },
+    count: async (topic, options = {}) => await ask({ verb: 'rmq-count', topic, ...options }),
+    tail: async (topic, options) => await follow(ask, { verb: 'rmq-tail', topic, ...options }),
     topicStatus: async (topic) => await ask({ verb: 'rmq-topic-status', topic }),
     groupOffsets: async (group, topic) => await ask({ verb: 'rmq-group-offsets', group, topic }),
   };

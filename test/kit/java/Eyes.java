@@ -39,9 +39,13 @@ public final class Eyes {
         case "rmq-delete-topic" -> rocket.deleteTopic(call);
         case "rmq-send" -> rocket.send(call);
         case "rmq-load" -> rocket.load(call);
+        case "rmq-tail" -> rocket.tail(call);
+        case "rmq-count" -> rocket.count(call);
         case "rmq-read" -> rocket.read(call);
         case "rmq-topic-status" -> rocket.topicStatus(call);
         case "rmq-group-offsets" -> rocket.groupOffsets(call);
+        case "pulsar-send" -> pulsar.send(call);
+        case "pulsar-load" -> pulsar.load(call);
         case "pulsar-read" -> pulsar.read(call);
         case "pulsar-count" -> pulsar.count(call);
         case "pulsar-tail" -> pulsar.tail(call);

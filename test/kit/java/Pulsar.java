@@ -39,6 +39,20 @@ final class Pulsar {
     });
   }
 
+  // --- writing ---
+
+  /** See {@link PulsarLoad}. */
+  Object load(Call call) throws Exception {
+    return new PulsarLoad(client(call), client(call).getPartitionsForTopic(call.text("topic")).get(), call).fill();
+  }
+
+  /** See {@link PulsarSend}. */
+  Object send(Call call) throws Exception {
+    return new PulsarSend(client(call), client(call).getPartitionsForTopic(call.text("topic")).get(), call).send();
+  }
+
+  // --- reading ---
+
   private interface Each {
     void accept(int partition, Message<byte[]> message) throws Exception;
   }
@@ -53,7 +67,7 @@ final class Pulsar {
     }
   }
 
-  /** Streams every message of a topic; "compact" rows are [lane, place, id, key], where place counts the messages of the partition. */
+  /** Streams every message of a topic; "compact" rows are [lane, place, id, key, publishTime], where place counts the messages read. */
   Object read(Call call) throws Exception {
     boolean compact = call.flag("compact");
     String idProperty = call.text("idProperty", "seq");
@@ -61,7 +75,7 @@ final class Pulsar {
     AtomicLong read = new AtomicLong();
     each(call, (partition, message) -> {
       long place = read.getAndIncrement();
-      call.row(compact ? new Object[] {Integer.toString(partition), place, message.getProperty(idProperty), key(message)} : full(partition, message, entries));
+      call.row(compact ? new Object[] {Integer.toString(partition), place, message.getProperty(idProperty), key(message), message.getPublishTime()} : full(partition, message, entries));
     });
     return read.get();
   }
@@ -88,7 +102,7 @@ final class Pulsar {
   private static Map<String, Object> full(int partition, Message<byte[]> message, RawEntries entries) throws Exception {
     MessageIdAdv id = (MessageIdAdv) message.getMessageId();
     MessageMetadata entry = ((MessageImpl<byte[]>) message).getMessageBuilder();
-    byte[] body = message.getData();
+    byte[] body = message.getData() == null ? new byte[0] : message.getData();
     Map<String, Object> row = new LinkedHashMap<>();
     row.put("partition", partition);
     row.put("messageId", id.getLedgerId() + ":" + id.getEntryId() + ":" + id.getBatchIndex());

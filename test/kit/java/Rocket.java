@@ -321,6 +321,21 @@ final class Rocket {
     return read;
   }
 
+  Object count(Call call) throws Exception {
+    awaitVisible(call, call.text("topic"));
+    return watch(call).count();
+  }
+
+  Object tail(Call call) throws Exception {
+    return watch(call).tail(call);
+  }
+
+  private RocketWatch watch(Call call) throws Exception {
+    List<MessageQueue> queues = new ArrayList<>(puller(call).fetchSubscribeMessageQueues(call.text("topic")));
+    queues.sort(QUEUE_ORDER);
+    return new RocketWatch(puller(call), queues, call);
+  }
+
   /** A just acknowledged message shows in the broker's maximum only after some milliseconds; "expect" waits for it, 30 s at most. */
   private void awaitVisible(Call call, String topic) throws Exception {
     if (!call.has("expect")) return;
