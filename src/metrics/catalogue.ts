@@ -50,6 +50,13 @@ const TABLE = {
     by: 'reason',
     help: 'Records left out on purpose: loop (it has passed the target before), tag or property (the filter of the mirror), duplicate.',
   },
+  damagedMarkRecords: {
+    kind: 'counter',
+    name: 'isthmus_damaged_mark_records_total',
+    unit: 'records',
+    per: 'lane',
+    help: 'Records whose mark could not be read, was not sealed with our secret, or does not speak of them. They are mirrored as records of the source itself.',
+  },
   deadLetters: {
     kind: 'counter',
     name: 'isthmus_dead_letters_total',

@@ -10,6 +10,7 @@ export class LaneTotals implements LaneRecorder {
   readBytes = 0;
   storedRecords = 0;
   storedBytes = 0;
+  damagedMarkRecords = 0;
   deadLetters = 0;
   recoveries = 0;
   resentRecords = 0;
@@ -41,6 +42,10 @@ export class LaneTotals implements LaneRecorder {
 
   dropped(reason: DropReason, records: number): void {
     add(this.droppedRecords, reason, records);
+  }
+
+  damagedMarks(records: number): void {
+    this.damagedMarkRecords += records;
   }
 
   deadLetter(): void {

@@ -66,6 +66,7 @@ function laneSeries(registry: Registry): { open(labels: LaneLabels): LaneTotals;
     'readBytes',
     'storedRecords',
     'storedBytes',
+    'damagedMarkRecords',
     'deadLetters',
     'recoveries',
     'resentRecords',

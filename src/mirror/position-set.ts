@@ -1,4 +1,4 @@
-import { advancePosition, comparePositions, type Position } from '../model/position.ts';
+import { advancePosition, BEFORE_ALL, comparePositions, formatPosition, type Position } from '../model/position.ts';
 import type { PositionRun } from '../model/provenance.ts';
 
 /** Positions of a lane that the target already has, as merged runs. Asked in ascending order while the lane is read again. */
@@ -21,19 +21,41 @@ export class PositionSet {
     return this.#runs.length === 0;
   }
 
+  /** Where the entry begins that comes after the last one of which the set has single records: from there on an entry is in it wholly or not at all. */
+  get wholeFrom(): Position {
+    this.#settle();
+    const last = this.#runs.findLast(({ end }) => end.index >= 0);
+    return last === undefined ? BEFORE_ALL : { major: last.end.major, minor: last.end.minor + 1, index: -1 };
+  }
+
+  /** Whether all `records` of an entry are in the set, under its own position or one by one. Throws when only some are: it can neither be left out nor be written whole. */
+  hasEntry(entry: Position, records: number): boolean {
+    if (this.has(entry)) return true;
+    const first = this.#runs[this.#firstEndingAfter(entry)];
+    const after = { ...entry, minor: entry.minor + 1 };
+    if (first === undefined || comparePositions(first.first, after) >= 0) return false;
+    const all = comparePositions(first.first, { ...entry, index: 0 }) <= 0;
+    if (all && comparePositions(first.end, { ...entry, index: records }) >= 0) return true;
+    throw new Error(`the entry ${formatPosition(entry)} is stored in part and was read whole`);
+  }
+
   has(position: Position): boolean {
     this.#settle();
+    const run = this.#runs[this.#firstEndingAfter(position)];
+    return run !== undefined && comparePositions(run.first, position) <= 0;
+  }
+
+  /** The number of the first run that ends behind a position, by halving. */
+  #firstEndingAfter(position: Position): number {
     let low = 0;
-    let high = this.#runs.length - 1;
-    while (low <= high) {
+    let high = this.#runs.length;
+    while (low < high) {
       const middle = (low + high) >> 1;
       const run = this.#runs[middle];
-      if (run === undefined) return false;
-      if (comparePositions(position, run.first) < 0) high = middle - 1;
-      else if (comparePositions(position, run.end) >= 0) low = middle + 1;
-      else return true;
+      if (run !== undefined && comparePositions(run.end, position) <= 0) low = middle + 1;
+      else high = middle;
     }
-    return false;
+    return low;
   }
 
   /** Forgets everything before a position, so that a long-running lane keeps nothing of its recovery. */

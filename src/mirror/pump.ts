@@ -3,17 +3,18 @@ import { untilAborted, within } from '../lib/abort.ts';
 import { type Deferred, deferred } from '../lib/deferred.ts';
 import { comparePositions, formatPosition, neighbourDistance, type Position } from '../model/position.ts';
 import type { RecordBatch } from '../model/record-batch.ts';
-import { deadLetterTopicOf } from '../model/topic-name.ts';
 import type { Log } from '../spi/log.ts';
 import type { DropReason, LaneRecorder } from '../spi/recorder.ts';
 import type { LaneWriter } from '../spi/sink.ts';
 import type { Delivery, LaneReader } from '../spi/source.ts';
 import type { Stage, Verdicts } from '../spi/stage.ts';
+import { BadRecords } from './bad-records.ts';
 import type { GapNote, LanePlan, MirrorContext } from './lane-plan.ts';
 import type { PositionSet } from './position-set.ts';
-import { ROUND_SPAN } from './recovery.ts';
+import { MAX_ROUND_RECORDS } from './recovery.ts';
 import { stagesOf } from './stages/stages.ts';
 import type { Watermark } from './watermark.ts';
+import { Writers } from './writers.ts';
 
 export interface PumpOptions {
   readonly context: MirrorContext;
@@ -34,13 +35,9 @@ export interface PumpOptions {
   readonly onDeadLetter: () => void;
 }
 
-/** With nothing more to read, an open batch of this many records leaves even while others are on their way. */
-const EAGER_FLUSH_RECORDS = 256;
 const FULL_AGAIN_MILLIS = 2;
 const SETTLE_STEP_MILLIS = 5;
 const SETTLE_MILLIS = 5_000;
-/** Less than the whole span, because the last batch of a round counts from its first record. */
-const MAX_ROUND_SPAN = ROUND_SPAN * 0.8;
 /** Stretches (most have 32 records) that are read and not safe yet; see `#awaitRoom`. */
 const MAX_OUTSTANDING = 8_192;
 
@@ -54,14 +51,14 @@ export class Pump {
   readonly #options: PumpOptions;
   readonly #stages: readonly Stage[];
   readonly #verdicts: Verdicts = [];
-  readonly #only: LaneWriter | undefined;
+  readonly #writers: Writers;
+  readonly #bad: BadRecords;
   readonly #stop = new AbortController();
   #settleUntil = 0;
   #starved = false;
   #roomWanted: Deferred<void> | undefined;
-  #roundFirst: Position | undefined;
-  /** A dead letter on its way. */
-  #letter: Promise<void> | undefined;
+  /** Records handed out since all writers have sent what they had open; see MAX_ROUND_RECORDS. */
+  #roundRecords = 0;
   /** Whether records were read, so that the reader could compare what it has with what the source has now. */
   #taken = false;
   #done: Promise<void> | undefined;
@@ -69,7 +66,8 @@ export class Pump {
   constructor(options: PumpOptions) {
     this.#options = options;
     this.#stages = stagesOf(options);
-    this.#only = options.writers.size === 1 ? [...options.writers.values()][0] : undefined;
+    this.#writers = new Writers(options.context.sink, options.plan, options.writers);
+    this.#bad = new BadRecords(options);
   }
 
   run(): Promise<void> {
@@ -88,7 +86,7 @@ export class Pump {
 
   /** A batch was stored: the open one may leave now, and reading may go on. */
   onRoom(): void {
-    if (this.#starved) this.#flushWhatMay();
+    if (this.#starved) this.#writers.flushWhatMay();
     this.#wakeForRoom();
   }
 
@@ -96,8 +94,7 @@ export class Pump {
     const { reader, failure, log } = this.#options;
     // Closing wakes whoever waits for records or for room; without it a lane whose target is away could not be stopped.
     const onFailure = (): void => {
-      const ending = [reader.close(), ...[...this.#options.writers.values()].map((writer) => writer.close(0))];
-      for (const each of ending)
+      for (const each of [reader.close(), ...this.#writers.close()])
         each.catch((error: unknown) => log.warn('closing-failed', { detail: toIsthmusError(error).message }));
       this.#wakeForRoom();
     };
@@ -123,7 +120,7 @@ export class Pump {
 
   async #awaitDelivery(): Promise<Delivery | undefined> {
     this.#starved = true;
-    this.#flushWhatMay();
+    this.#writers.flushWhatMay();
     try {
       return await untilAborted(this.#options.reader.read(), this.#stop.signal, (late) => {
         if (late.kind === 'records') late.batch.release();
@@ -143,7 +140,7 @@ export class Pump {
   async #awaitRoom(): Promise<void> {
     const { watermark, failure } = this.#options;
     while (watermark.outstanding >= MAX_OUTSTANDING && !this.#stop.signal.aborted && !failure.aborted) {
-      this.#flushAll();
+      this.#writers.flushAll();
       this.#roomWanted ??= deferred();
       await this.#roomWanted.promise;
     }
@@ -159,26 +156,25 @@ export class Pump {
       // Nothing in it: a reader may hand out what is left when all of an answer was of no use.
       if (batch.count === 0) return;
       this.#taken = true;
-      this.#boundRound(batch.positionAt(0));
       this.#judge(batch);
       for (let i = 0; i < batch.count; ) {
-        i = this.#appendFrom(batch, i);
-        if (i < batch.count) i = await this.#stumble(batch, i);
+        const until = this.#roundEnd(i, batch.count);
+        i = this.#appendFrom(batch, i, until);
+        if (i < until) i = await this.#stumble(batch, i);
         if (this.#options.failure.aborted) throw toIsthmusError(this.#options.failure.reason);
       }
     } finally {
-      // A dead letter that nobody waits for any more still reads from the batch: given back now, it would get another record's bytes.
-      const release = (): void => batch.release();
-      if (this.#letter === undefined) release();
-      else void this.#letter.then(release, release);
+      this.#bad.release(batch);
     }
   }
 
-  /** Writers may store a round out of order, so a look at the target must know how far apart its records can lie, also when most between them are dropped. */
-  #boundRound(position: Position): void {
-    if (this.#roundFirst !== undefined && (neighbourDistance(this.#roundFirst, position) ?? 0) < MAX_ROUND_SPAN) return;
-    this.#flushAll();
-    this.#roundFirst = position;
+  /** Up to which record of a batch the round has room; when it has none, a new one begins. */
+  #roundEnd(i: number, count: number): number {
+    if (this.#roundRecords >= MAX_ROUND_RECORDS) {
+      this.#writers.flushAll();
+      this.#roundRecords = 0;
+    }
+    return Math.min(count, i + MAX_ROUND_RECORDS - this.#roundRecords);
   }
 
   /** Runs the stages and announces the batch to the watermark, before its first record goes to a writer. */
@@ -188,117 +184,77 @@ export class Pump {
     verdicts.length = batch.count;
     verdicts.fill(undefined);
     for (const stage of this.#stages) stage(batch, verdicts);
-    const dropped = countDropped(verdicts);
+    let droppedRows = 0;
     let droppedRecords = 0;
-    for (const [reason, records] of dropped) {
+    for (const [reason, { rows, records }] of countDropped(batch, verdicts)) {
       recorder.dropped(reason, records);
+      droppedRows += rows;
       droppedRecords += records;
     }
     if (droppedRecords > 0) this.#options.onDropped(droppedRecords);
-    recorder.read(batch.count, batch.heldBytes);
-    const end = context.source.next(batch.positionAt(batch.count - 1));
-    watermark.begin(batch.positionAt(0), end, batch.storeTime[0] ?? 0, batch.count - droppedRecords);
+    recorder.read(recordsIn(batch), batch.heldBytes);
+    const end = batch.end ?? context.source.next(batch.positionAt(batch.count - 1));
+    watermark.begin(batch.positionAt(0), end, batch.storeTime[0] ?? 0, batch.count - droppedRows);
   }
 
-  /** Hands records to their writers from number `from` on; gives the number of the one that stumbled, or the batch's count. */
-  #appendFrom(batch: RecordBatch, from: number): number {
-    for (let i = from; i < batch.count; i++) {
+  /** Hands rows from number `from` up to `until` to their writers; gives the number of the one that stumbled, or `until`. */
+  #appendFrom(batch: RecordBatch, from: number, until: number): number {
+    for (let i = from; i < until; i++) {
       if (this.#verdicts[i] !== undefined) continue;
       if (batch.damaged?.has(i)) return i;
-      const writer = this.#only ?? this.#writerOf(batch, i);
-      if (writer.append(batch, i) !== 'taken') return i;
+      if (this.#writers.of(batch, i).append(batch, i) !== 'taken') return i;
+      this.#roundRecords++;
     }
-    return batch.count;
+    return until;
   }
 
   /** Deals with a record that was not taken: waits for room, or applies the rule for bad records. Gives the next record's number. */
   async #stumble(batch: RecordBatch, i: number): Promise<number> {
     const damage = batch.damaged?.get(i);
     if (damage !== undefined) {
-      await this.#badRecord(batch, i, new IsthmusError('RECORD_DAMAGED', this.#describe(batch, i, damage)), damage);
+      await this.#badRecord(batch, i, 'RECORD_DAMAGED', damage);
       return i + 1;
     }
-    const writer = this.#only ?? this.#writerOf(batch, i);
+    const writer = this.#writers.of(batch, i);
     for (let waits = 0; ; waits++) {
       const result = writer.append(batch, i);
-      if (result === 'taken') return i + 1;
+      if (result === 'taken') {
+        this.#roundRecords++;
+        return i + 1;
+      }
       if (result === 'full') {
         // All of them: what the others have open would wait as long as this one has no room.
-        this.#flushAll();
+        this.#writers.flushAll();
         await writer.ready();
         // A writer that says ready and takes nothing must not keep the process from everything else: promises alone never let receipts in.
         if (waits > 0) await this.#options.context.clock.sleep(FULL_AGAIN_MILLIS);
       } else {
-        await this.#badRecord(
-          batch,
-          i,
-          new IsthmusError('RECORD_REFUSED', this.#describe(batch, i, result.refused)),
-          result.refused,
-        );
+        await this.#badRecord(batch, i, 'RECORD_REFUSED', result.refused);
         return i + 1;
       }
     }
   }
 
-  #describe(batch: RecordBatch, i: number, reason: string): string {
-    const { lane } = this.#options.plan;
-    return `mirroring the record at ${lane.topic} ${lane.lane} ${formatPosition(batch.positionAt(i))}: ${reason}. Remove the cause and restart the mirror, or set onBadRecord: dead-letter`;
-  }
-
-  async #badRecord(batch: RecordBatch, i: number, error: IsthmusError, reason: string): Promise<void> {
-    const { context, plan, watermark, recorder, log } = this.#options;
-    if (context.spec.onBadRecord === 'stop-lane') {
+  async #badRecord(batch: RecordBatch, i: number, code: 'RECORD_DAMAGED' | 'RECORD_REFUSED', reason: string): Promise<void> {
+    const { watermark, failure } = this.#options;
+    if (this.#bad.stopsLane) {
       await this.#settle();
-      if (this.#inFlight() === 0 && !this.#options.failure.aborted) watermark.stopAt(batch.positionAt(i));
-      throw error;
+      if (this.#writers.inFlight === 0 && !failure.aborted) watermark.stopAt(batch.positionAt(i));
+      throw this.#bad.error(code, batch, i, reason);
     }
-    const topic = deadLetterTopicOf(context.spec, plan.lane.topic);
-    const { retentionMinutes } = context.spec;
-    const letter = { topic, retentionMinutes, reason, sourceCluster: context.sourceCluster, lane: plan.lane, batch, i };
-    this.#letter = context.sink.writeDeadLetter(letter);
-    await untilAborted(this.#letter, this.#options.failure);
-    this.#letter = undefined;
+    await this.#bad.keep(batch, i, reason);
     watermark.stored({ first: batch.positionAt(i), count: 1 });
-    recorder.deadLetter();
     this.#options.onDeadLetter();
-    log.warn('record-dead-lettered', { position: formatPosition(batch.positionAt(i)), reason, deadLetterTopic: topic });
   }
 
   /** Lets what is on its way be stored before the lane stops, so that its checkpoint says how far it has come. */
   async #settle(deadline = this.#options.context.clock.monotonic() + SETTLE_MILLIS): Promise<void> {
     const { clock } = this.#options.context;
-    this.#flushAll();
-    while (this.#inFlight() > 0 && !this.#options.failure.aborted && clock.monotonic() < deadline) {
+    this.#writers.flushAll();
+    while (this.#writers.inFlight > 0 && !this.#options.failure.aborted && clock.monotonic() < deadline) {
       await clock.sleep(SETTLE_STEP_MILLIS);
-      this.#flushAll();
+      this.#writers.flushAll();
     }
-  }
-
-  #writerOf(batch: RecordBatch, i: number): LaneWriter {
-    const { context, writers, plan } = this.#options;
-    // Without a key the order within the queue is all that can be kept: such records stay together in one partition.
-    const partition = context.sink.partitionOf(batch, i, writers.size) ?? keylessPartition(plan.lane.lane, writers.size);
-    const writer = writers.get(partition);
-    if (writer === undefined)
-      throw new IsthmusError('INTERNAL', `routing a record: no writer for partition ${partition} of ${writers.size}`);
-    return writer;
-  }
-
-  #flushWhatMay(): void {
-    for (const writer of this.#options.writers.values()) {
-      const open = writer.open();
-      if (open > 0 && (writer.inFlight === 0 || open >= EAGER_FLUSH_RECORDS)) writer.flush();
-    }
-  }
-
-  #flushAll(): void {
-    for (const writer of this.#options.writers.values()) if (writer.open() > 0) writer.flush();
-  }
-
-  #inFlight(): number {
-    let sum = 0;
-    for (const writer of this.#options.writers.values()) sum += writer.inFlight + writer.open();
-    return sum;
   }
 
   async #passGap(gap: Extract<Delivery, { kind: 'gap' }>): Promise<void> {
@@ -328,15 +284,26 @@ export class Pump {
   }
 }
 
-function countDropped(verdicts: Verdicts): Map<DropReason, number> {
-  const counts = new Map<DropReason, number>();
-  for (const verdict of verdicts) if (verdict !== undefined) counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
-  return counts;
+/** Records in a batch: its rows, or what these hold where they are whole entries. */
+function recordsIn(batch: RecordBatch): number {
+  if (!batch.whole) return batch.count;
+  let sum = 0;
+  for (let i = 0; i < batch.count; i++) sum += batch.records[i] ?? 1;
+  return sum;
 }
 
-/** The same partition for a lane's keyless records, whatever process reads it. */
-function keylessPartition(lane: string, partitions: number): number {
-  let hash = 0;
-  for (let i = 0; i < lane.length; i++) hash = (Math.imul(hash, 31) + lane.charCodeAt(i)) | 0;
-  return (hash & 0x7fffffff) % partitions;
+const NONE_DROPPED: ReadonlyMap<DropReason, { rows: number; records: number }> = new Map();
+
+function countDropped(batch: RecordBatch, verdicts: Verdicts): ReadonlyMap<DropReason, { rows: number; records: number }> {
+  let counts: Map<DropReason, { rows: number; records: number }> | undefined;
+  for (let i = 0; i < batch.count; i++) {
+    const verdict = verdicts[i];
+    if (verdict === undefined) continue;
+    counts ??= new Map();
+    const count = counts.get(verdict) ?? { rows: 0, records: 0 };
+    counts.set(verdict, count);
+    count.rows++;
+    count.records += batch.whole ? (batch.records[i] ?? 1) : 1;
+  }
+  return counts ?? NONE_DROPPED;
 }

@@ -1,7 +1,7 @@
 import type { LaneId } from '../model/lane.ts';
 import type { StartRule } from '../model/mirror-spec.ts';
-import { advancePosition, BEFORE_ALL, comparePositions, neighbourDistance, type Position } from '../model/position.ts';
-import type { PositionRun } from '../model/provenance.ts';
+import { advancePosition, BEFORE_ALL, comparePositions, countBefore, entryAtOrAfter, type Position } from '../model/position.ts';
+import { type PositionRun, readPlace } from '../model/provenance.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { FoundMark, Sink } from '../spi/sink.ts';
 import type { Source, StartAt } from '../spi/source.ts';
@@ -14,6 +14,8 @@ import { PositionSet } from './position-set.ts';
  * (R1) Reading goes on at or before the first record that is not stored.
  * (R2) Every stored record at or after that place is in `stored`, so that it is not written again.
  * (R3) Nothing else is in `stored`, so that nothing is left out.
+ * (R4) An entry at or after `wholeFrom` is stored wholly, or no record of it is. Earlier ones are read record by record: a filter that was there before, a routing by key or
+ *      a place inside an entry can have left them in part.
  */
 export interface Recovery {
   readonly from: Position;
@@ -48,12 +50,15 @@ export function partitionKey(topic: string, partition: number | ''): string {
 const FIRST_LOOK_ENTRIES = 64;
 /** How far back a look goes when neither the state nor the source knows the lane: it has then never run, or both were wiped. */
 const BLIND_LOOK_ENTRIES = 10_000;
-/** One-key-per-batch writing stores records of a round out of order; a round never spans more source positions than this (the pump sees to it). */
-export const ROUND_SPAN = 10_000;
+/**
+ * A round: what a lane hands to its writers between two moments at which all of them have sent what they had open. Within a round the target may store records in any order
+ * (one batch per key); a partition stores nothing of a round before it has all of the former ones. The pump sees to it that no round has more records than this.
+ */
+export const MAX_ROUND_RECORDS = 8_192;
 const SOURCE_END_CHECKS = 10;
 const SOURCE_END_CHECK_MILLIS = 1_000;
 
-export async function recover(source: Source, sink: Sink, plan: RecoveryPlan): Promise<Recovery> {
+export async function recover(source: Pick<Source, 'committed' | 'resolveStart'>, sink: Sink, plan: RecoveryPlan): Promise<Recovery> {
   if (plan.checkpoint !== undefined) return fromCheckpoint(sink, plan, plan.checkpoint);
   const committed = await source.committed(plan.lane, plan.group);
   const looks: Look[] = [];
@@ -65,7 +70,9 @@ export async function recover(source: Source, sink: Sink, plan: RecoveryPlan): P
 interface Look {
   readonly partition: number;
   /** Those of records at or after the place where the lane goes on, as far as that is known. */
-  readonly marks: readonly FoundMark[];
+  readonly marks: readonly IndexEntry[];
+  /** Records in view that lie before that place. */
+  readonly before: number;
   /** The first position of the first mark in view. */
   readonly first: Position | undefined;
   /** Behind this place in the partition lie all `marks`. */
@@ -84,17 +91,24 @@ interface Scope {
 }
 
 async function look(sink: Sink, plan: LookPlan, { partition, after, limitEntries, from }: Scope): Promise<Look> {
-  const marks: FoundMark[] = [];
+  const marks: IndexEntry[] = [];
   let first: Position | undefined;
+  let before = 0;
   let place = after ?? BEFORE_ALL;
   const report = await sink.scan(plan.targetTopic, partition, after, limitEntries, (mark) => {
-    const ours = isOurs(mark, plan);
-    if (ours) first ??= mark.provenance.runs[0]?.first;
-    if (ours && (from === undefined || comparePositions(endOf(mark), from) > 0)) marks.push(mark);
+    const runs = runsOfOurs(mark, plan);
+    if (runs !== undefined) {
+      first ??= runs[0]?.first;
+      if (from !== undefined) for (const run of runs) before += countBefore(run.first, run.count, from);
+      if (from === undefined || comparePositions(endOf(runs), from) > 0) {
+        marks.push({ runs, partition, target: mark.target });
+        return;
+      }
+    }
     // Others' entries are passed too: a lane that is idle would otherwise read all that they write each time it begins.
-    else if (marks.length === 0) place = mark.target;
+    if (marks.length === 0) place = mark.target;
   });
-  return { ...report, partition, marks, first, place };
+  return { ...report, partition, marks, before, first, place };
 }
 
 /**
@@ -129,29 +143,33 @@ function formerPartitions(plan: LookPlan, targets: Checkpoint['targets']): numbe
 }
 
 /**
- * Reads a partition's newest entries, further and further back, until they begin before `committed` for sure: all records from
- * there on are then in view. Without a committed offset the lane is new here, or everything was wiped: a bounded look must do.
+ * Reads a partition's newest entries, further and further back, until all records at or after `committed` are in view for sure. Without a committed offset the lane is new
+ * here, or everything was wiped: a bounded look must do.
+ *
+ * It is far enough when as many of our records as a round can have lie in view before `committed`. For suppose that a record q at or after it lies further back, written in
+ * some round. What the partition holds of our records before `committed` and behind q comes before q in the lane. The attempt that wrote q had handed it out before q or in the
+ * same round; had it been an earlier round, the partition would have it before q. So all of it belongs to the round of q, also what a later attempt has made up for: fewer
+ * records than a round has, because q is one of them.
  */
 async function lookBack(sink: Sink, plan: LookPlan, partition: number, committed: Position | undefined): Promise<Look> {
   const tail = await sink.tail(plan.targetTopic, partition);
   for (let limitEntries = committed === undefined ? BLIND_LOOK_ENTRIES : FIRST_LOOK_ENTRIES; ; limitEntries *= 4) {
     const seen = await look(sink, plan, { partition, after: undefined, limitEntries, from: committed });
-    const farEnough =
-      committed === undefined ||
-      (seen.first !== undefined && comparePositions(advancePosition(seen.first, ROUND_SPAN), committed) < 0);
+    const farEnough = committed === undefined || seen.before >= MAX_ROUND_RECORDS;
     if (!seen.fromBeginning && !farEnough) continue;
     return seen.marks.length === 0 && tail !== undefined ? { ...seen, place: tail } : seen;
   }
 }
 
-function isOurs(mark: FoundMark, plan: LookPlan): boolean {
-  const { cluster, topic, lane } = mark.provenance;
-  return cluster === plan.sourceCluster && topic === plan.lane.topic && lane === plan.lane.lane;
+/** Which of our lane's records a mark speaks of, `undefined` when it is another's. */
+function runsOfOurs({ provenance }: FoundMark, { sourceCluster, lane }: LookPlan): readonly PositionRun[] | undefined {
+  const place = readPlace(provenance);
+  return place.cluster === sourceCluster && place.topic === lane.topic && place.lane === lane.lane ? place.runs : undefined;
 }
 
-function endOf(mark: FoundMark): Position {
+function endOf(runs: readonly PositionRun[]): Position {
   let end = BEFORE_ALL;
-  for (const run of mark.provenance.runs) {
+  for (const run of runs) {
     const runEnd = advancePosition(run.first, run.count);
     if (comparePositions(runEnd, end) > 0) end = runEnd;
   }
@@ -163,12 +181,12 @@ function summarize(from: Position, looks: readonly Look[]): Recovery {
   const found: IndexEntry[] = [];
   let foundRecords = 0;
   for (const mark of looks.flatMap(({ marks }) => marks)) {
-    if (comparePositions(endOf(mark), from) <= 0) continue;
-    for (const run of mark.provenance.runs) {
+    if (comparePositions(endOf(mark.runs), from) <= 0) continue;
+    for (const run of mark.runs) {
       stored.add(run);
       foundRecords += run.count;
     }
-    found.push({ runs: mark.provenance.runs, partition: mark.partition, target: mark.target });
+    found.push(mark);
   }
   const entriesRead = looks.reduce((sum, { entries }) => sum + entries, 0);
   const targets = new Map(looks.map(({ partition, place }) => [partition, place]));
@@ -191,7 +209,7 @@ export async function startOver(sink: Sink, plan: LookPlan, next: Position, time
  */
 export async function believedEnd(
   recovery: Recovery,
-  source: Source,
+  source: Pick<Source, 'resolveStart'>,
   lane: LaneId,
   clock: Clock,
   signal: AbortSignal,
@@ -199,7 +217,8 @@ export async function believedEnd(
   const storedEnd = recovery.stored.end;
   if (storedEnd === undefined) return undefined;
   for (let i = 0; ; i++) {
-    const end = await source.resolveStart(lane, { kind: 'latest' });
+    // A source that says how many records its last entry has must not make an entry that was passed on whole look longer than that.
+    const end = entryAtOrAfter(await source.resolveStart(lane, { kind: 'latest' }));
     if (comparePositions(storedEnd, end) <= 0 || i === SOURCE_END_CHECKS || signal.aborted) return end;
     await clock.sleep(SOURCE_END_CHECK_MILLIS, signal);
   }
@@ -221,12 +240,15 @@ export function disbelieveBeyond(recovery: Recovery, end: Position): boolean {
 
 function runsBefore(runs: readonly PositionRun[], end: Position): PositionRun[] {
   return runs.flatMap((run) => {
-    const count = Math.min(
-      run.count,
-      neighbourDistance(run.first, end) ?? (comparePositions(run.first, end) < 0 ? run.count : 0),
-    );
+    const count = countBefore(run.first, run.count, end);
     return count > 0 ? [{ ...run, count }] : [];
   });
+}
+
+/** From where on entries may be read whole (R4). Asked after marks were disbelieved. */
+export function wholeFrom({ from, stored }: Recovery): Position {
+  const [start, afterParts] = [entryAtOrAfter(from), stored.wholeFrom];
+  return comparePositions(start, afterParts) > 0 ? start : afterParts;
 }
 
 function startAt(rule: StartRule): StartAt {

@@ -1,4 +1,4 @@
-import { comparePositions, neighbourDistance, type Position } from '../model/position.ts';
+import { advancePosition, comparePositions, countBefore, type Position } from '../model/position.ts';
 import type { PositionRun } from '../model/provenance.ts';
 
 /** A stretch of the source lane that was handed to writers together. */
@@ -74,10 +74,10 @@ export class Watermark {
       if (unit === undefined || comparePositions(at, unit.first) < 0 || comparePositions(at, unit.end) >= 0) {
         throw new Error('watermark: the target stored a record that was not announced');
       }
-      const inside = Math.min(rest, neighbourDistance(at, unit.end) ?? rest);
+      const inside = countBefore(at, rest, unit.end);
       unit.pending -= inside;
       rest -= inside;
-      at = unit.end;
+      at = advancePosition(at, inside);
       if (unit.pending < 0) throw new Error('watermark: the target stored a record twice');
     }
     this.#advance();

@@ -58,5 +58,25 @@ export function neighbourDistance(a: Position, b: Position): number | undefined 
   return a.minor < 0 && b.minor < 0 ? b.major - a.major : undefined;
 }
 
+/** How many of the `count` neighbours from `first` on lie before `end`, which may have other parts in use: `812:45+3` before `812:46:7` are two entries. */
+export function countBefore(first: Position, count: number, end: Position): number {
+  let before: number;
+  if (first.index >= 0) {
+    const sameEntry = first.major === end.major && first.minor === end.minor;
+    before = sameEntry ? end.index - first.index : comparePositions(first, end) < 0 ? count : 0;
+  } else if (first.minor >= 0) {
+    const sameLedger = first.major === end.major;
+    before = sameLedger ? end.minor - first.minor + (end.index < 0 ? 0 : 1) : first.major < end.major ? count : 0;
+  } else {
+    before = end.major - first.major + (end.minor < 0 ? 0 : 1);
+  }
+  return Math.max(0, Math.min(count, before));
+}
+
+/** Where the first whole entry begins at or after a position: `812:45:0` lies in an entry already. A position without entries is one. */
+export function entryAtOrAfter({ major, minor, index }: Position): Position {
+  return { major, minor: index >= 0 ? minor + 1 : minor, index: -1 };
+}
+
 /** Before every record of any lane. */
 export const BEFORE_ALL: Position = { major: -1, minor: -1, index: -1 };

@@ -17,6 +17,12 @@ import { formatPosition, type Position, parsePosition } from './position.ts';
  */
 export const PROVENANCE_PROPERTY = 'ISTHMUS';
 
+/**
+ * Stands on a Pulsar entry of which at least one record has a mark of its own. Such an entry is never passed on whole: its own mark does not tell where those records have
+ * been, and in a ring of clusters they would come back to where they were written.
+ */
+export const INNER_MARKS_PROPERTY = 'ISTHMUS-INNER';
+
 /** `count` neighbouring records from `first` on. */
 export interface PositionRun {
   readonly first: Position;
@@ -68,7 +74,7 @@ export function formatRuns(runs: readonly PositionRun[]): string {
 }
 
 /** Whatever a source says of a record's time must not make its mark unreadable: the record would be written again. */
-function formatTime(millis: number): string {
+export function formatTime(millis: number): string {
   return Math.trunc(Math.min(Math.max(millis || 0, 0), LATEST_MILLIS)).toString(36);
 }
 

@@ -15,6 +15,8 @@ export const RecordFlag = {
   keyIsBase64: 1,
   /** No value at all, which is not an empty one: a tombstone. */
   nullValue: 2,
+  /** The key of a pair of key and value is null, which is not the same as having none. */
+  nullKey: 4,
 } as const;
 
 const EMPTY: Buffer = Buffer.alloc(0);
@@ -99,6 +101,11 @@ export class RecordBatch {
    * elsewhere before. All others are spoken for by the mark of their target batch.
    */
   marks: Map<number, string> | undefined;
+
+  /** Records that another replicator has brought to the source (Pulsar's own, RocketMQ's), by record number: the cluster they come from, as it calls that. */
+  broughtFrom: Map<number, string> | undefined;
+  /** Where reading goes on after the last row, where a driver knows better than `Source.next`: at the next entry, when the last record of an entry was the last row. */
+  end: Position | undefined;
 
   #free: ((batch: RecordBatch) => void) | undefined;
 
@@ -188,6 +195,8 @@ export class RecordBatch {
     this.extras = undefined;
     this.damaged = undefined;
     this.marks = undefined;
+    this.broughtFrom = undefined;
+    this.end = undefined;
     this.native = undefined;
     this.whole = false;
     this.#free?.(this);

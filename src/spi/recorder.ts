@@ -13,6 +13,8 @@ export interface LaneRecorder {
   read(records: number, bytes: number): void;
   stored(records: number, bytes: number, latencySeconds: number): void;
   dropped(reason: DropReason, records: number): void;
+  /** Records whose mark could not be read, was not sealed by us or does not speak of them: they are mirrored as local ones. */
+  damagedMarks(records: number): void;
   deadLetter(): void;
   gap(reason: string, records: number): void;
   recovered(resentRecords: number, foundRecords: number): void;

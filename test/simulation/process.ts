@@ -109,6 +109,7 @@ const SILENT_LANE: LaneRecorder = {
   read: nothing,
   stored: nothing,
   dropped: nothing,
+  damagedMarks: nothing,
   deadLetter: nothing,
   gap: nothing,
   recovered: nothing,
@@ -142,9 +143,12 @@ function remoteStore(surroundings: Surroundings, clock: Clock, random: () => num
         return store.saveCheckpoints(key, checkpoints);
       }),
     loadLaneTable: (key, topic) => call(() => store.loadLaneTable(key, topic)),
-    saveLaneTable: (key, topic, lanes) => call(() => store.saveLaneTable(key, topic, lanes)),
+    saveLaneTable: (key, topic, lanes, former) => call(() => store.saveLaneTable(key, topic, lanes, former)),
+    loadTargetLanes: (cluster, topic) => call(() => store.loadTargetLanes(cluster, topic)),
+    saveTargetLanes: (cluster, topic, lanes, former) => call(() => store.saveTargetLanes(cluster, topic, lanes, former)),
     appendIndex: (key, entries) => call(() => store.appendIndex(key, entries)),
     readIndex: (key, lane, from, to, limit) => call(() => store.readIndex(key, lane, from, to, limit)),
+    forgetLane: (key, lane) => call(() => store.forgetLane(key, lane)),
     forgetMirror: (key) => call(() => store.forgetMirror(key)),
     close: async () => undefined,
   };

@@ -6,7 +6,8 @@ export function alreadyStored(found: PositionSet): Stage {
   return (batch, verdicts) => {
     if (found.empty) return;
     for (let i = 0; i < batch.count; i++) {
-      if (found.has(batch.positionAt(i))) verdicts[i] = 'duplicate';
+      const stored = batch.whole ? found.hasEntry(batch.positionAt(i), batch.records[i] ?? 1) : found.has(batch.positionAt(i));
+      if (stored) verdicts[i] = 'duplicate';
     }
     if (batch.count > 0) found.forgetBefore(batch.positionAt(batch.count - 1));
   };

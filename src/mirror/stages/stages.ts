@@ -1,4 +1,4 @@
-import type { Log } from '../../spi/log.ts';
+import type { LaneRecorder } from '../../spi/recorder.ts';
 import type { Stage } from '../../spi/stage.ts';
 import type { LanePlan, MirrorContext } from '../lane-plan.ts';
 import type { PositionSet } from '../position-set.ts';
@@ -12,13 +12,13 @@ export function stagesOf(options: {
   readonly context: MirrorContext;
   readonly plan: LanePlan;
   readonly stored: PositionSet;
-  readonly log: Log;
+  readonly recorder: LaneRecorder;
 }): Stage[] {
   const { sourceCluster, targetCluster, spec, marks } = options.context;
-  const onDamagedMark = (): void => options.log.warn('provenance-damaged');
+  const onDamagedMarks = (records: number): void => options.recorder.damagedMarks(records);
   return [
     options.stored.empty ? undefined : alreadyStored(options.stored),
-    loopCut(sourceCluster, targetCluster, marks, onDamagedMark),
+    loopCut({ sourceCluster, targetCluster, marks, onDamagedMarks }),
     filterBy(spec.filter),
     spec.routing.mode === 'key' ? keyBy(spec.routing.by) : undefined,
   ].filter((stage) => stage !== undefined);

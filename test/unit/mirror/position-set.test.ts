@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PositionSet } from '../../../src/mirror/position-set.ts';
-import { entryPosition, offsetPosition } from '../../../src/model/position.ts';
+import { BEFORE_ALL, entryPosition, offsetPosition } from '../../../src/model/position.ts';
 
 const RANGE = 60;
 const run = fc.record({ first: fc.nat(RANGE), count: fc.integer({ min: 1, max: 8 }) });
@@ -61,5 +61,29 @@ describe('PositionSet', () => {
     expect(
       [entryPosition(1, 4, 9), entryPosition(1, 5, 0), entryPosition(1, 5, 9), entryPosition(1, 6, 0)].map((at) => set.has(at)),
     ).toEqual([false, true, true, false]);
+  });
+});
+
+describe('a set of records and whole entries', () => {
+  const set = new PositionSet();
+  set.add({ first: entryPosition(7, 2), count: 2 });
+  set.add({ first: entryPosition(7, 5, 0), count: 4 });
+  set.add({ first: entryPosition(7, 6, 2), count: 3 });
+
+  it('has all records of an entry that it has whole', () => {
+    expect([1, 2, 3, 4].map((entry) => set.has(entryPosition(7, entry, 3)))).toEqual([false, true, true, false]);
+  });
+
+  it('has an entry of which it has all records, and refuses to answer for one that it has in part', () => {
+    expect([1, 2, 3, 4].map((entry) => set.hasEntry(entryPosition(7, entry), 4))).toEqual([false, true, true, false]);
+    expect(set.hasEntry(entryPosition(7, 5), 4)).toBe(true);
+    expect(() => set.hasEntry(entryPosition(7, 5), 5)).toThrow('stored in part');
+    expect(() => set.hasEntry(entryPosition(7, 6), 5)).toThrow('7:6 is stored in part');
+    expect(set.hasEntry(entryPosition(7, 7), 5)).toBe(false);
+  });
+
+  it('may be asked for whole entries from behind the last one of which it has single records', () => {
+    expect(set.wholeFrom).toEqual(entryPosition(7, 7));
+    expect(new PositionSet().wholeFrom).toEqual(BEFORE_ALL);
   });
 });

@@ -5,12 +5,13 @@ import { ByteBudget } from '../../../src/lib/byte-budget.ts';
 import { type Deferred, deferred } from '../../../src/lib/deferred.ts';
 import { PositionSet } from '../../../src/mirror/position-set.ts';
 import { Pump } from '../../../src/mirror/pump.ts';
-import { ROUND_SPAN } from '../../../src/mirror/recovery.ts';
+import { MAX_ROUND_RECORDS } from '../../../src/mirror/recovery.ts';
 import { Watermark } from '../../../src/mirror/watermark.ts';
 import type { MirrorSpec } from '../../../src/model/mirror-spec.ts';
 import { offsetPosition, type Position } from '../../../src/model/position.ts';
 import { plainMarks } from '../../../src/model/provenance.ts';
 import type { RecordBatch } from '../../../src/model/record-batch.ts';
+import type { LaneRecorder } from '../../../src/spi/recorder.ts';
 import type { AppendResult, LaneWriter, Sink } from '../../../src/spi/sink.ts';
 import type { Delivery, LaneReader, Source } from '../../../src/spi/source.ts';
 import { makePlan } from '../../simulation/plan.ts';
@@ -112,8 +113,13 @@ describe('Pump', () => {
   let reader: HandReader;
   let watermark: Watermark;
   let failure: AbortController;
+  let recorder: LaneRecorder;
+  /** As the target's clients count them; `undefined`: by number. */
+  let partitions: readonly number[] | undefined;
 
   beforeEach(() => {
+    recorder = SILENT_RECORDER.lane({ link: 'l', mirror: 'm', topic: 'orders', lane: 'a:0' });
+    partitions = undefined;
     time = new VirtualTime();
     reader = new HandReader();
     watermark = new Watermark(offsetPosition(0));
@@ -151,12 +157,16 @@ describe('Pump', () => {
         log,
         random: () => 0.5,
       },
-      plan: { lane: { topic: 'orders', lane: 'a:0' }, targetTopic: 'orders-copy', partitions: writers.map((_, i) => i) },
+      plan: {
+        lane: { topic: 'orders', lane: 'a:0' },
+        targetTopic: 'orders-copy',
+        partitions: partitions ?? writers.map((_, i) => i),
+      },
       reader,
       writers: new Map(writers.map((writer, i) => [i, writer])),
       watermark,
       stored: new PositionSet(),
-      recorder: SILENT_RECORDER.lane({ link: 'l', mirror: 'm', topic: 'orders', lane: 'a:0' }),
+      recorder,
       log,
       failure: failure.signal,
       onGap: () => undefined,
@@ -243,18 +253,59 @@ describe('Pump', () => {
     await expect(done).rejects.toThrow('the test is over');
   });
 
-  it('sends a round before its records lie further apart than a look at the target reckons with', async () => {
-    const writer = new HandWriter();
-    const done = pumpOver([writer]).run();
-    const step = 500;
-    for (let i = 0; i < 100; i++) {
-      reader.records(i * step, 1);
-      reader.records(i * step + 1, step - 1, 'open');
+  it('sends what all writers have open before a round has more records than a look at the target reckons with', async () => {
+    const writers = [new HandWriter(), new HandWriter()];
+    const done = pumpOver(writers).run();
+    const size = 3_000;
+    for (let i = 0; i < 7; i++) {
+      reader.records(2 * i * size, size);
+      reader.records((2 * i + 1) * size, size, 'open');
     }
+    for (const writer of writers) writer.sent.push([]);
     await settle();
-    const spans = writer.sent.map((round) => (round.at(-1)?.major ?? 0) - (round[0]?.major ?? 0));
-    expect(Math.max(...spans)).toBeLessThanOrEqual(ROUND_SPAN);
-    expect(spans.length).toBeLessThan(10);
+    const [even = [], odd = []] = writers.map(({ sent, opened }) => [...sent.slice(1), opened].map((round) => round.length));
+    expect(even.slice(0, 2).map((count, i) => count + (odd[i] ?? 0))).toEqual([MAX_ROUND_RECORDS, MAX_ROUND_RECORDS]);
+    expect(even.concat(odd).reduce((sum, count) => sum + count, 0)).toBe(7 * size);
+    failure.abort(new IsthmusError('CLOSED', 'the test is over'));
+    await expect(done).rejects.toThrow('the test is over');
+  });
+
+  it('counts the records of whole entries, and what is safe by entries', async () => {
+    const counted = { read: 0, dropped: 0, damaged: 0 };
+    recorder = {
+      ...recorder,
+      read: (records) => (counted.read += records),
+      dropped: (_, records) => (counted.dropped += records),
+      damagedMarks: (records) => (counted.damaged += records),
+    };
+    const writer = new HandWriter();
+    const done = pumpOver([writer], { filter: { tags: [], properties: {} } }).run();
+    const marks = [undefined, '1;west;t;0;5;5', 'no mark', undefined];
+    const batch = makeBatch(
+      marks.map((mark, offset) => ({ body: Buffer.from('x'), offset, storeTime: 0, ...(mark === undefined ? {} : { mark }) })),
+      () => undefined,
+    );
+    batch.whole = true;
+    batch.records.set([10, 20, 30, 40]);
+    batch.end = offsetPosition(7);
+    reader.give({ kind: 'records', batch });
+    await settle();
+    expect(offsets(writer.sent.flat())).toEqual([0, 2, 3]);
+    expect(counted).toEqual({ read: 100, dropped: 20, damaged: 30 });
+    watermark.stored({ first: offsetPosition(0), count: 1 });
+    watermark.stored({ first: offsetPosition(2), count: 2 });
+    expect(watermark.next).toEqual(offsetPosition(7));
+    failure.abort(new IsthmusError('CLOSED', 'the test is over'));
+    await expect(done).rejects.toThrow('the test is over');
+  });
+
+  it('gives a key the partition that the plan has at its place', async () => {
+    const writers = [new HandWriter(), new HandWriter(), new HandWriter()];
+    partitions = [2, 0, 1];
+    const done = pumpOver(writers).run();
+    reader.records(0, 3);
+    await settle();
+    expect(writers.map(({ sent }) => offsets(sent.flat()))).toEqual([[1], [2], [0]]);
     failure.abort(new IsthmusError('CLOSED', 'the test is over'));
     await expect(done).rejects.toThrow('the test is over');
   });

@@ -7,7 +7,7 @@ import { filterBy } from '../../../src/mirror/stages/filter.ts';
 import { keyBy } from '../../../src/mirror/stages/key-by.ts';
 import { loopCut } from '../../../src/mirror/stages/loop-cut.ts';
 import { offsetPosition } from '../../../src/model/position.ts';
-import { formatProvenance, parseProvenance, plainMarks } from '../../../src/model/provenance.ts';
+import { formatProvenance, type MarkCodec, plainMarks } from '../../../src/model/provenance.ts';
 import type { RecordBatch } from '../../../src/model/record-batch.ts';
 import type { Stage, Verdicts } from '../../../src/spi/stage.ts';
 
@@ -71,37 +71,95 @@ describe('the loop cut', () => {
   const mark = (cluster: string, ...passed: string[]): string =>
     formatProvenance({ cluster, topic: 't', lane: '0', runs: [{ first: offsetPosition(7), count: 1 }], time: 5, passed });
 
+  /** A cut from `east` to `west`, and how many records it says have a damaged mark. */
+  function cut(batch: RecordBatch, marks: MarkCodec = plainMarks): { verdicts: Verdicts; damaged: number } {
+    let damaged = 0;
+    const onDamagedMarks = (records: number): void => {
+      damaged += records;
+    };
+    const verdicts = judge(loopCut({ sourceCluster: 'east', targetCluster: 'west', marks, onDamagedMarks }), batch);
+    return { verdicts, damaged };
+  }
+
+  const marksOf = (batch: RecordBatch): (string | undefined)[] =>
+    Array.from({ length: batch.count }, (_, i) => batch.marks?.get(i));
+
+  /** Gives all records the mark of the entry that they came in. */
+  function inEntry(batch: RecordBatch, text: string): RecordBatch {
+    const bytes = Buffer.concat([batch.bytes, Buffer.from(text)]);
+    for (let i = 0; i < batch.count; i++) {
+      batch.provenanceStart[i] = batch.bytes.length;
+      batch.provenanceEnd[i] = bytes.length;
+      batch.provenanceOrdinal[i] = i;
+    }
+    batch.bytes = bytes;
+    return batch;
+  }
+
   it('drops what has been in the target cluster, as its origin or on its way', () => {
     const batch = batchOf({ mark: mark('west') }, { mark: mark('north', 'south', 'west') }, { mark: mark('north') }, {});
-    expect(
-      judge(
-        loopCut('east', 'west', plainMarks, () => undefined),
-        batch,
-      ),
-    ).toEqual(['loop', 'loop', undefined, undefined]);
+    expect(cut(batch).verdicts).toEqual(['loop', 'loop', undefined, undefined]);
   });
 
   it('keeps the mark of a record from elsewhere, with the source on its way', () => {
     const batch = batchOf({}, { mark: mark('north', 'south') });
-    judge(
-      loopCut('east', 'west', plainMarks, () => undefined),
-      batch,
-    );
-    expect([...(batch.marks ?? [])].map(([i, text]) => [i, parseProvenance(text)])).toMatchObject([
-      [1, { cluster: 'north', lane: '0', runs: [{ first: { major: 7 } }], passed: ['south', 'east'] }],
-    ]);
+    cut(batch);
+    expect(marksOf(batch)).toEqual([undefined, '1;north;t;0;7;5;south>east']);
   });
 
-  it('takes a record with a damaged mark for a local one, and says so', () => {
-    let damaged = 0;
-    const batch = batchOf({ mark: 'nonsense' }, { mark: '' });
-    expect(
-      judge(
-        loopCut('east', 'west', plainMarks, () => damaged++),
-        batch,
-      ),
-    ).toEqual([undefined, undefined]);
-    expect(damaged).toBe(2);
+  it('takes a record with a damaged mark for a local one, and counts it', () => {
+    const batch = batchOf({ mark: 'nonsense' }, { mark: '' }, { mark: mark('north') });
+    expect(cut(batch)).toEqual({ verdicts: [undefined, undefined, undefined], damaged: 2 });
+    expect(marksOf(batch).slice(0, 2)).toEqual([undefined, undefined]);
+  });
+
+  it('gives each record of an entry its own origin, and reads the mark that they share once', () => {
+    const batch = inEntry(batchOf({}, {}, {}, {}), '1;north;t;0;7+2,20+2;5');
+    let reads = 0;
+    const counting: MarkCodec = { ...plainMarks, read: (text) => (reads++, plainMarks.read(text)) };
+    cut(batch, counting);
+    expect(marksOf(batch)).toEqual([
+      '1;north;t;0;7;5;east',
+      '1;north;t;0;8;5;east',
+      '1;north;t;0;20;5;east',
+      '1;north;t;0;21;5;east',
+    ]);
+    expect(reads).toBe(1);
+  });
+
+  it('tells the records of an entry apart that was passed on whole, without what its writer has read', () => {
+    const batch = inEntry(batchOf({}, {}), '1;north;t;0;812:45;5;south;t2;1;9:3');
+    cut(batch);
+    expect(marksOf(batch)).toEqual(['1;north;t;0;812:45:0;5;south>east', '1;north;t;0;812:45:1;5;south>east']);
+  });
+
+  it('takes records for local ones of which the mark of their entry does not speak', () => {
+    const batch = inEntry(batchOf({}, {}, {}), '1;north;t;0;7+2;5');
+    expect(cut(batch).damaged).toBe(1);
+    expect(marksOf(batch)[2]).toBeUndefined();
+  });
+
+  it('keeps all that the mark of a whole entry says, and counts its records', () => {
+    const whole = (text: string): RecordBatch => {
+      const batch = inEntry(batchOf({}), text);
+      batch.whole = true;
+      batch.records[0] = 33;
+      return batch;
+    };
+    const foreign = whole('1;north;t;0;7+2,20+31;5');
+    cut(foreign);
+    expect(marksOf(foreign)).toEqual(['1;north;t;0;7+2,20+31;5;east']);
+    expect(cut(whole('1;west;t;0;7+33;5')).verdicts).toEqual(['loop']);
+    expect(cut(whole('nonsense'))).toEqual({ verdicts: [undefined], damaged: 33 });
+  });
+
+  it('drops what another replicator has brought from the target cluster', () => {
+    const batch = batchOf({}, {}, {});
+    batch.broughtFrom = new Map([
+      [0, 'west'],
+      [2, 'elsewhere'],
+    ]);
+    expect(cut(batch).verdicts).toEqual(['loop', undefined, undefined]);
   });
 });
 

@@ -140,4 +140,17 @@ describe('Watermark', () => {
     expect(watermark.next).toEqual(offsetPosition(7));
     expect(watermark.outstanding).toBe(0);
   });
+
+  it('counts a run in the stretches that hold it, where these end in another ledger or inside an entry', () => {
+    const watermark = new Watermark(entryPosition(10, 0));
+    watermark.begin(entryPosition(10, 0), entryPosition(10, 3, 2), 0, 5);
+    watermark.begin(entryPosition(10, 3, 2), entryPosition(12, 1), 0, 13);
+    watermark.stored({ first: entryPosition(10, 3, 0), count: 5 });
+    expect(watermark.next).toEqual(entryPosition(10, 0));
+    watermark.stored({ first: entryPosition(10, 0), count: 3 });
+    expect(watermark.next).toEqual(entryPosition(10, 3, 2));
+    watermark.stored({ first: entryPosition(10, 4), count: 9 });
+    watermark.stored({ first: entryPosition(12, 0), count: 1 });
+    expect(watermark.next).toEqual(entryPosition(12, 1));
+  });
 });

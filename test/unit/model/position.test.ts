@@ -3,10 +3,12 @@ import { describe, expect, it } from 'vitest';
 import {
   advancePosition,
   comparePositions,
+  countBefore,
   entryPosition,
   formatPosition,
   neighbourDistance,
   offsetPosition,
+  type Position,
   parsePosition,
 } from '../../../src/model/position.ts';
 
@@ -69,5 +71,26 @@ describe('positions', () => {
     expect(neighbourDistance(entryPosition(1, 2, 3), entryPosition(1, 3, 3))).toBeUndefined();
     expect(neighbourDistance(entryPosition(1, 2), entryPosition(2, 2))).toBeUndefined();
     expect(neighbourDistance(offsetPosition(1), entryPosition(1, 2))).toBeUndefined();
+  });
+});
+
+const parsed = (text: string): Position => parsePosition(text) ?? offsetPosition(-1);
+
+describe('how many neighbours lie before a place', () => {
+  it.each([
+    ['100', 5, '103', 3],
+    ['100', 5, '90', 0],
+    ['812:45', 3, '812:46:7', 2],
+    ['812:45', 3, '812:46', 1],
+    ['812:45', 3, '813:0', 3],
+    ['812:45', 3, '811:99', 0],
+    ['812:45:2', 4, '812:45:5', 3],
+    ['812:45:2', 4, '812:46', 4],
+    ['812:45:2', 4, '812:45', 0],
+    ['812:45:2', 4, '900:0:0', 4],
+  ])('of %s+%i before %s: %i', (first, count, end, expected) => {
+    expect(countBefore(parsed(first), count, parsed(end))).toBe(expected);
+    const each = Array.from({ length: count }, (_, i) => advancePosition(parsed(first), i));
+    expect(each.filter((at) => comparePositions(at, parsed(end)) < 0)).toHaveLength(expected);
   });
 });

@@ -1,0 +1,250 @@
+import { IsthmusError, toIsthmusError } from '../errors.ts';
+import { untilAborted, within } from '../lib/abort.ts';
+import { needsRecords } from '../model/mirror-spec.ts';
+import { formatPosition, type Position } from '../model/position.ts';
+import type { Log } from '../spi/log.ts';
+import type { LaneWriter, Stored } from '../spi/sink.ts';
+import type { LaneReader } from '../spi/source.ts';
+import type { GapNote, LaneParts, LanePlan, MirrorContext } from './lane-plan.ts';
+import { LEAVE_MILLIS, leave } from './leave.ts';
+import type { Progress } from './progress.ts';
+import { Pump, type PumpOptions } from './pump.ts';
+import { believedEnd, disbelieveBeyond, type Recovery, recover, startOver, wholeFrom } from './recovery.ts';
+
+/** What the attempts of a lane hand on to each other. */
+export interface LaneMemory {
+  /** Whether another process may have had the lane since our checkpoint: what is remembered here may be old. */
+  shared: boolean;
+  /** The source holds new records from here on, under positions that were used before: no older mark is believed. */
+  rewoundTo: Position | undefined;
+}
+
+/** What an attempt tells its lane. */
+export interface AttemptEvents {
+  onPhase(kind: 'recovering' | 'running'): void;
+  onReader(reader: LaneReader): void;
+  /** A part of the attempt waits, and `undefined` when it goes on. */
+  onTrouble(part: string, error: IsthmusError | undefined): void;
+  /** What was in trouble before the look at the target is not any more. */
+  onTroublesOver(): void;
+  onStored(stored: Stored): void;
+  onDropped(records: number): void;
+  onDeadLetter(): void;
+  onGap(note: GapNote): void;
+}
+
+export interface AttemptParts extends Pick<LaneParts, 'group' | 'recorder' | 'reload' | 'save'> {
+  readonly plan: LanePlan;
+  readonly context: MirrorContext;
+  readonly log: Log;
+  readonly progress: Progress;
+  readonly memory: LaneMemory;
+  readonly events: AttemptEvents;
+  /** The lane is to end: what is in flight is given time first, by `drain`. */
+  readonly closing: AbortSignal;
+  /** Tells the source of our place, when the lane ends. */
+  readonly lastCommit: (reader: LaneReader) => Promise<void>;
+}
+
+/** One try at running a lane: opens its writers, looks at the target, and pumps until something fails or the lane is closed. See the invariants in lane.ts. */
+export class Attempt {
+  readonly #parts: AttemptParts;
+  readonly #abort = new AbortController();
+  readonly #writers = new Map<number, LaneWriter>();
+  #reader: LaneReader | undefined;
+  #pump: Pump | undefined;
+  /** Whether the attempt has all its writers. */
+  #opened = false;
+  #detached = false;
+
+  constructor(parts: AttemptParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether records flow. */
+  get running(): boolean {
+    return this.#pump !== undefined;
+  }
+
+  /** The next attempt begins: what this one's writers still tell must not count in its watermark. */
+  detach(): void {
+    this.#detached = true;
+  }
+
+  /** Stops reading and waits until what is in flight is stored, up to `graceMillis`. */
+  async drain(graceMillis: number): Promise<void> {
+    await this.#pump?.drain(graceMillis);
+  }
+
+  abort(error: IsthmusError): void {
+    this.#abort.abort(error);
+  }
+
+  /** Rejects with what has ended it; resolves when the lane was closed. */
+  async run(): Promise<void> {
+    const { plan, progress, memory, events } = this.#parts;
+    const { signal } = this.#abort;
+    try {
+      for (const partition of plan.partitions) {
+        const opening = this.#openWriter(partition);
+        this.#writers.set(partition, await untilAborted(opening, signal, (late) => void this.#leave(late.close(0))));
+      }
+      this.#opened = true;
+      events.onPhase('recovering');
+      const recovery = await untilAborted(this.#recover(), signal);
+      events.onTroublesOver();
+      memory.shared = false;
+      const watermark = progress.begin(recovery);
+      const reader = await untilAborted(this.#openReader(recovery), signal, (late) => void this.#leave(late.close()));
+      this.#reader = reader;
+      events.onReader(reader);
+      await this.#commitFirst(reader, recovery.from);
+      await this.#pumpUntilClosed({ watermark, stored: recovery.stored, reader, writers: this.#writers });
+    } finally {
+      this.#pump = undefined;
+      this.#abort.abort(new IsthmusError('CLOSED', 'running a lane: this attempt is over'));
+      await this.#end();
+    }
+  }
+
+  /** Lets go of everything that was opened; what fails or hangs must not keep the rest from being closed. */
+  async #end(): Promise<void> {
+    const { closing, lastCommit } = this.#parts;
+    const ending = [...this.#writers.values()].map((writer) => writer.close(0));
+    if (this.#reader !== undefined && closing.aborted) ending.push(lastCommit(this.#reader));
+    await Promise.all(ending.map((each) => this.#leave(each)));
+    if (this.#reader !== undefined) await this.#leave(this.#reader.close());
+  }
+
+  #leave(ending: Promise<void>): Promise<void> {
+    return leave(ending, this.#parts.context.clock, this.#parts.log);
+  }
+
+  /**
+   * The source's own checkpoint exists before the first write: a lane that is known nowhere has then never written anything. And it is lowered
+   * before a lane writes that starts over, or a successor without any state would go on at the old place.
+   */
+  async #commitFirst(reader: LaneReader, from: Position): Promise<void> {
+    const { progress, memory, save, context } = this.#parts;
+    const { signal } = this.#abort;
+    if (!progress.known || memory.rewoundTo !== undefined) await untilAborted(reader.commit(from), signal);
+    memory.rewoundTo = undefined;
+    const unnamed = progress.unnamedPartitions;
+    progress.confirm();
+    // Only a checkpoint names the partitions of a changed routing; if that changes again, what was written there must not be forgotten.
+    if (unnamed) await untilAborted(within(save(), context.clock, LEAVE_MILLIS), signal);
+  }
+
+  async #pumpUntilClosed(parts: Pick<PumpOptions, 'watermark' | 'stored' | 'reader' | 'writers'>): Promise<void> {
+    const { context, plan, recorder, log, memory, events } = this.#parts;
+    const { signal } = this.#abort;
+    if (signal.aborted) throw signal.reason;
+    this.#pump = new Pump({
+      ...parts,
+      context,
+      plan,
+      recorder,
+      log,
+      failure: signal,
+      onGap: (note) => events.onGap(note),
+      onRewind: (to) => {
+        memory.rewoundTo = to;
+      },
+      onDropped: (records) => events.onDropped(records),
+      onDeadLetter: () => events.onDeadLetter(),
+    });
+    events.onPhase('running');
+    await this.#pump.run();
+  }
+
+  #openWriter(partition: number): Promise<LaneWriter> {
+    const { context, plan } = this.#parts;
+    const { spec, link, sourceCluster } = context;
+    return context.sink.openWriter({
+      topic: plan.targetTopic,
+      partition,
+      sourceCluster,
+      lane: plan.lane,
+      link,
+      batching: spec.batching,
+      compression: spec.compression,
+      onStored: (stored) => this.#onStored(stored),
+      onFailed: (error) => this.#abort.abort(error),
+      onTrouble: (error) => this.#onTrouble(`writer ${partition}`, error),
+      signal: this.#abort.signal,
+    });
+  }
+
+  #openReader(recovery: Recovery): Promise<LaneReader> {
+    const { context, plan, group } = this.#parts;
+    return context.source.openLane(plan.lane, recovery.from, {
+      group,
+      budget: context.budget,
+      wholeFrom: takesWhole(context) ? wholeFrom(recovery) : undefined,
+      onTrouble: (error) => this.#onTrouble('reader', error),
+    });
+  }
+
+  async #recover(): Promise<Recovery> {
+    const { context, progress, memory, group, log, recorder } = this.#parts;
+    const { source, sink, sourceCluster, spec, clock } = context;
+    const { lane, targetTopic, partitions } = this.#parts.plan;
+    const plan = { sourceCluster, lane, targetTopic, partitions, start: spec.start, group };
+    if (memory.shared && memory.rewoundTo === undefined) await this.#learnFromStore();
+    const checkpoint =
+      memory.rewoundTo === undefined ? progress.checkpoint : await startOver(sink, plan, memory.rewoundTo, clock.now());
+    const recovery = await recover(source, sink, { ...plan, checkpoint });
+    const end = await believedEnd(recovery, source, lane, clock, this.#abort.signal);
+    if (end !== undefined && disbelieveBeyond(recovery, end)) log.warn('source-went-back', { sourceEnd: formatPosition(end) });
+    recorder.recovered(0, recovery.foundRecords);
+    log.info('lane-recovered', {
+      from: formatPosition(recovery.from),
+      foundRecords: recovery.foundRecords,
+      entriesRead: recovery.entriesRead,
+      knownBy: checkpoint === undefined ? 'source or target' : 'checkpoint',
+    });
+    return recovery;
+  }
+
+  /**
+   * A process that has waited for another one knows where the lane was when the waiting began. The target tells the rest, but only of what it
+   * still has; the newest checkpoint makes the look short.
+   */
+  async #learnFromStore(): Promise<void> {
+    const { progress, reload, log } = this.#parts;
+    try {
+      const kept = await reload();
+      const own = progress.checkpoint;
+      if (kept !== undefined && (own === undefined || kept.time > own.time)) progress.resume(kept);
+    } catch (error) {
+      log.warn('checkpoint-not-read', { detail: toIsthmusError(error).message });
+    }
+  }
+
+  #onStored(stored: Stored): void {
+    if (this.#detached) return;
+    try {
+      this.#parts.progress.stored(stored);
+    } catch (error) {
+      this.#abort.abort(new IsthmusError('INTERNAL', `counting stored records: ${toIsthmusError(error).message}`));
+      return;
+    }
+    this.#parts.events.onStored(stored);
+    if (!this.#abort.signal.aborted) this.#pump?.onRoom();
+  }
+
+  #onTrouble(part: string, error: Error | undefined): void {
+    if (this.#abort.signal.aborted) return;
+    const trouble = error === undefined ? undefined : toIsthmusError(error);
+    const other = trouble?.code === 'OTHER_WRITER';
+    if (other) this.#parts.memory.shared = true;
+    this.#parts.events.onTrouble(part, trouble);
+    // Whoever has the first partition goes on to take the others. To wait here with those in hand could be to wait for each other for ever.
+    if (other && this.#opened && this.#parts.plan.partitions.length > 1) this.#abort.abort(trouble);
+  }
+}
+
+/** Whether entries of the source may pass as they are: both ends can, and no rule of the mirror looks into them. */
+function takesWhole({ source, sink, spec }: MirrorContext): boolean {
+  return source.passesWhole && sink.takesWhole('pulsar-entry') && spec.batching !== 'per-key' && !needsRecords(spec);
+}
