@@ -102,6 +102,7 @@ export async function startApp(config: Config, version: string): Promise<App> {
     links: config.links,
     metrics,
     http: config.http,
+    state: config.state.kind,
     log,
     clock,
     version,

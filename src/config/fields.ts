@@ -53,6 +53,20 @@ export function parseSize(text: string): Parsed<number> {
   return { value: Math.round(Number(match[1]) * unit) };
 }
 
+const MILLIS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A length of time as milliseconds: `90s`, `10m`, `72h`, `7d`. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^([1-9]\d{0,8})([smhd])$/.exec(text);
+  return match === null ? undefined : Number(match[1]) * (MILLIS[match[2] ?? ''] ?? Number.NaN);
+}
+
+/** The shortest way to write whole seconds. */
+export function formatDuration(millis: number): string {
+  const [unit = 's', size = 1_000] = Object.entries(MILLIS).findLast(([, each]) => millis % each === 0) ?? [];
+  return `${Math.round(millis / size)}${unit}`;
+}
+
 /** A moment as milliseconds since 1970: ISO 8601 with its zone. */
 export function parseTime(text: string): number | undefined {
   if (!/^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))$/.test(text)) return undefined;

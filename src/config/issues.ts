@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { closest, type Finding, type Path } from './problems.ts';
 
 /** Fields of the design that are known and come later. */
-const NOT_YET = new Set(['groups', 'dedup', 'captures', 'provenance', 'transforms', 'onStateLoss', 'driver']);
+const NOT_YET = new Set(['groups', 'captures', 'driver']);
 
 const KINDS: Readonly<Record<string, string>> = {
   string: 'a text',
@@ -131,8 +131,15 @@ function toFindings(issue: z.core.$ZodIssue, schema: z.ZodType, value: unknown, 
     case 'too_small':
     case 'too_big':
       return [wrongSize(path, issue)];
-    case 'invalid_union':
+    case 'invalid_union': {
+      // The only alternative of the right kind says best what is wrong in it.
+      const near = issue.errors.filter((list) => list.every((each) => each.path.length > 0 || each.code === 'unrecognized_keys'));
+      if (near.length === 1 && typeof at === 'object')
+        return (near[0] ?? []).flatMap((each) =>
+          toFindings({ ...each, path: [...issue.path, ...each.path] }, schema, value, base),
+        );
       return [at === undefined ? { path, message: `is missing; it ${issue.message}` } : { path, message: issue.message }];
+    }
     case 'invalid_key':
       return issue.issues
         .flatMap((below) => toFindings({ ...below, path: [] }, schema, undefined, path))

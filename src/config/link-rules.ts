@@ -4,7 +4,8 @@ import { findCollision } from '../model/topic-overlap.ts';
 import type { ClusterReading } from './cluster-schema.ts';
 import { name } from './fields.ts';
 import { readSection } from './issues.ts';
-import { type MirrorReading, mirrorSchema, readMirror } from './mirror-schema.ts';
+import { mirrorSchema } from './mirror-fields.ts';
+import { type MirrorContext, type MirrorReading, readMirror } from './mirror-schema.ts';
 import { closest, type Finding, type Path } from './problems.ts';
 import type { LinkConfig } from './types.ts';
 
@@ -56,19 +57,12 @@ function directionFindings(from: string | undefined, to: string | undefined, clu
     const message = `has the same cluster at both ends: ${from} and ${to} share the address ${address}`;
     return [{ path: base, message, hint: 'a link joins two clusters', atKey: true, plain: true }];
   }
-  if (source.type === undefined || target.type === undefined || (source.type === 'rocketmq' && target.type === 'pulsar'))
-    return [];
-  const message = `goes from ${source.type} to ${target.type}, which this version cannot do`;
-  return [{ path: base, message, hint: 'this version mirrors from rocketmq to pulsar', atKey: true, plain: true }];
+  return [];
 }
 
 /** Pairs of mirrors that would store a record twice or mix topics. */
 function collisionFindings(mirrors: ReadonlyMap<string, MirrorReading>, base: Path): Finding[] {
-  const rules = [...mirrors].flatMap(([mirror, { topics, exclude, rename, findings }]) =>
-    topics === undefined || exclude === undefined || rename === undefined || findings.length > 0
-      ? []
-      : [{ mirror, topics, exclude, rename }],
-  );
+  const rules = [...mirrors].flatMap(([mirror, { names }]) => (names === undefined ? [] : [{ mirror, ...names }]));
   return rules.flatMap((later, i) =>
     rules.slice(0, i).flatMap((earlier): Finding[] => {
       const collision = findCollision(earlier, later);
@@ -85,11 +79,18 @@ function collisionFindings(mirrors: ReadonlyMap<string, MirrorReading>, base: Pa
 }
 
 /** Validates one link with its mirrors. */
-export function readLink(linkName: string, raw: unknown, clusters: Clusters, base: Path): LinkReading {
+export function readLink(
+  linkName: string,
+  raw: unknown,
+  clusters: Clusters,
+  state: MirrorContext['state'],
+  base: Path,
+): LinkReading {
   const { whole, fields, findings } = readSection(link, raw, base);
-  const context = {
-    source: clusters.get(fields.from ?? '')?.type ?? ('rocketmq' as const),
-    target: clusters.get(fields.to ?? '')?.type ?? ('pulsar' as const),
+  const context: MirrorContext = {
+    state,
+    source: clusters.get(fields.from ?? '')?.type ?? 'rocketmq',
+    target: clusters.get(fields.to ?? '')?.type ?? 'pulsar',
   };
   const mirrors = new Map(
     Object.entries(rawMirrors(raw)).map(

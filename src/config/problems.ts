@@ -52,7 +52,7 @@ export function formatPath(path: Path): string {
     .replace(/^\./, '');
 }
 
-const SECRET_KEYS = new Set(['token', 'accessKey', 'secretKey', 'securityToken', 'password', 'key']);
+const SECRET_KEYS = new Set(['token', 'accessKey', 'secretKey', 'securityToken', 'password', 'key', 'secret']);
 const MAX_SHOWN = 80;
 
 /** The value as it stands in the file, for the message: before references are resolved, and never a secret. */

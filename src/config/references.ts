@@ -17,6 +17,7 @@ const FILE = 'file:';
 function fileFieldKind(path: Path): 'secret' | 'watched' | 'pem' | undefined {
   const [room, , section, field] = path;
   if (room === 'http' && path.at(-1) === 'token') return 'secret';
+  if (room === 'provenance') return 'secret';
   if (room !== 'clusters' || path.length !== 4) return undefined;
   if (section === 'auth') return field === 'token' ? 'watched' : 'secret';
   return section === 'tls' && (field === 'ca' || field === 'cert' || field === 'key') ? 'pem' : undefined;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type EndlessNames, findEndlessNames } from '../model/endless-names.ts';
 import { type ClusterReading, clusterSchema, readCluster } from './cluster-schema.ts';
 import {
   formatHostPort,
@@ -21,6 +22,8 @@ const MAX_BUDGET = 64 * 2 ** 30;
 const MIN_TOKEN = 16;
 const MAX_TOKEN = 1024;
 const MAX_TOKENS = 100;
+const MIN_SECRET = 16;
+const MAX_SECRETS = 5;
 
 const listen = textField('must be host:port', (text): Parsed<HostPort> => {
   const parsed = parseHostPort(text, 0);
@@ -39,6 +42,12 @@ const token = z.string().superRefine((text, context) => {
     });
   if (text.length < MIN_TOKEN || text.length > MAX_TOKEN) wrong(`must have ${MIN_TOKEN} to ${MAX_TOKEN} characters`);
   else if (!/^[\x21-\x7e]*$/.test(text)) wrong('must have only visible ASCII characters, so that it fits into a header');
+});
+
+const secret = z.string().superRefine((text, context) => {
+  if (text.length >= MIN_SECRET) return;
+  const params = { plain: true, hint: 'for example the output of: openssl rand -hex 32' };
+  context.addIssue({ code: 'custom', message: `must have at least ${MIN_SECRET} characters`, params });
 });
 
 const http = z.strictObject({
@@ -114,6 +123,19 @@ const top = z.strictObject({
     })
     .prefault({})
     .meta({ description: 'Bounds of memory.' }),
+  provenance: z
+    .strictObject({
+      secret: z
+        .union([secret, z.array(secret).min(1).max(MAX_SECRETS)], { error: 'must be a secret, or a list of them' })
+        .optional()
+        .meta({
+          description:
+            'Seals the marks of records, so that nobody else can write one: the same for all processes of all regions. Write ${NAME} for an environment variable, or file:PATH. Of a list, the first one seals and all are accepted.',
+          examples: ['${ISTHMUS_PROVENANCE_SECRET}'],
+        }),
+    })
+    .prefault({})
+    .meta({ description: 'How the marks that records carry are protected.' }),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).prefault('info') }).prefault({}),
 });
 
@@ -164,11 +186,15 @@ function readClusters(raw: object): { readings: Map<string, ClusterReading>; fin
   return { readings, findings };
 }
 
-function readLinks(raw: object, clusters: ReadonlyMap<string, ClusterReading>): { links: LinkConfig[]; findings: Finding[] } {
+function readLinks(
+  raw: object,
+  clusters: ReadonlyMap<string, ClusterReading>,
+  state: StateConfig['kind'],
+): { links: LinkConfig[]; findings: Finding[] } {
   const readings = Object.entries(raw).map(([linkName, body]) => ({
     linkName,
     body: body as unknown,
-    ...readLink(linkName, body, clusters, ['links', linkName]),
+    ...readLink(linkName, body, clusters, state, ['links', linkName]),
   }));
   const findings = readings.flatMap((reading) => reading.findings);
   const links = readings.flatMap(({ config }) => (config === undefined ? [] : [config]));
@@ -184,7 +210,19 @@ function readLinks(raw: object, clusters: ReadonlyMap<string, ClusterReading>): 
       plain: true,
     });
   }
+  findings.push(...endlessFindings(links));
   return { links, findings };
+}
+
+function endlessFindings(links: readonly LinkConfig[]): Finding[] {
+  const endless: EndlessNames | undefined = findEndlessNames(
+    links.flatMap(({ name: link, from, to, mirrors }) => mirrors.map((rule) => ({ link, mirror: rule.name, from, to, rule }))),
+  );
+  if (endless === undefined) return [];
+  const { flow, names } = endless;
+  const message = `makes topics out of its own without end: ${names.join(' -> ')} -> ...`;
+  const hint = 'keep the same names both ways, or leave the copies out with exclude';
+  return [{ path: ['links', flow.link, 'mirrors', flow.mirror, 'rename'], message, hint, plain: true }];
 }
 
 const DEFAULT_PREFIX = 'isthmus';
@@ -218,7 +256,8 @@ export function readConfig(
   const { whole, findings: topFindings } = readSection(top, raw, []);
   const httpReading = readHttp(Reflect.get(raw, 'http'));
   const clusters = readClusters(mapping(raw, 'clusters'));
-  const links = readLinks(mapping(raw, 'links'), clusters.readings);
+  const state = whole !== undefined && 'redis' in whole.state ? 'redis' : 'file';
+  const links = readLinks(mapping(raw, 'links'), clusters.readings, state);
   const findings = [...topFindings, ...httpReading.findings, ...clusters.findings, ...links.findings];
   if (whole === undefined || httpReading.config === undefined || findings.length > 0) return { config: undefined, findings };
   const config: Config = {
@@ -230,6 +269,7 @@ export function readConfig(
     ),
     links: links.links,
     limits: { readAheadBytes: whole.limits.readAhead, inFlightBytes: whole.limits.inFlight },
+    provenance: { secrets: [whole.provenance.secret ?? []].flat() },
     log: whole.log,
   };
   return { config, findings };

@@ -8,6 +8,8 @@ export interface Config {
   readonly clusters: Readonly<Record<string, ClusterConfig>>;
   readonly links: readonly LinkConfig[];
   readonly limits: LimitsConfig;
+  /** Secrets that marks are sealed with, the one in use first; none = marks without a tag. */
+  readonly provenance: { readonly secrets: readonly string[] };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
 }
 

@@ -1,7 +1,7 @@
 import type { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { nameProblem } from '../config/fields.ts';
-import type { HttpConfig } from '../config/types.ts';
+import type { HttpConfig, StateConfig } from '../config/types.ts';
 import type { Control } from '../control/api.ts';
 import { IsthmusError } from '../errors.ts';
 import type { LinkSpec } from '../model/mirror-spec.ts';
@@ -15,6 +15,8 @@ export interface HttpDeps {
   readonly links: readonly LinkSpec[];
   readonly metrics: { render(): Promise<string>; readonly contentType: string };
   readonly http: Pick<HttpConfig, 'tokens' | 'metrics'>;
+  /** Where the state is: it decides on a default of mirrors. */
+  readonly state: StateConfig['kind'];
   readonly log: Log;
   readonly clock: Clock;
   readonly version: string;

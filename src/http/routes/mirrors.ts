@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
-import { formatMirrorSpec, type MirrorContext, mirrorSchema, parseMirrorSpec } from '../../config/mirror-schema.ts';
+import { mirrorSchema } from '../../config/mirror-fields.ts';
+import { formatMirrorSpec, type MirrorContext, parseMirrorSpec } from '../../config/mirror-schema.ts';
 import { closest, type Problem } from '../../config/problems.ts';
 import type { Control } from '../../control/api.ts';
 import { IsthmusError } from '../../errors.ts';
@@ -34,10 +35,10 @@ function keyOf(context: ApiContext): MirrorKey {
   return { link: nameParameter(context, 'link'), mirror: nameParameter(context, 'mirror') };
 }
 
-function contextOf(control: Control, link: LinkSpec | undefined): MirrorContext {
+function contextOf({ control, state }: HttpDeps, link: LinkSpec | undefined): MirrorContext {
   const typeOf = (name: string | undefined): MirrorContext['source'] | undefined =>
     control.clusters().find((cluster) => cluster.name === name)?.type;
-  return { source: typeOf(link?.from) ?? 'rocketmq', target: typeOf(link?.to) ?? 'pulsar' };
+  return { source: typeOf(link?.from) ?? 'rocketmq', target: typeOf(link?.to) ?? 'pulsar', state };
 }
 
 function linkProblems(link: unknown, links: readonly LinkSpec[]): Problem[] {
@@ -62,15 +63,16 @@ function linkProblems(link: unknown, links: readonly LinkSpec[]): Problem[] {
 }
 
 /** Validates the body of a new mirror. Throws RequestProblems with all of them. */
-function newMirror({ control, links }: HttpDeps, body: Readonly<Record<string, unknown>>): { link: string; spec: MirrorSpec } {
+function newMirror(deps: HttpDeps, body: Readonly<Record<string, unknown>>): { link: string; spec: MirrorSpec } {
   const { link, name, ...fields } = body;
   const nameProblems: Problem[] =
     typeof name === 'string'
       ? []
       : [{ path: 'name', message: name === undefined ? 'is missing; it must be a text' : 'must be a text' }];
+  const { links } = deps;
   const known = links.find((entry) => entry.name === link);
   // A name that is no text has its problem already.
-  const result = parseMirrorSpec(typeof name === 'string' ? name : 'unnamed', fields, contextOf(control, known));
+  const result = parseMirrorSpec(typeof name === 'string' ? name : 'unnamed', fields, contextOf(deps, known));
   if (known !== undefined && nameProblems.length === 0 && 'spec' in result) return { link: known.name, spec: result.spec };
   throw new RequestProblems('adding a mirror', [
     ...linkProblems(link, links),
@@ -80,21 +82,14 @@ function newMirror({ control, links }: HttpDeps, body: Readonly<Record<string, u
 }
 
 /** The mirror after a change: fields of the body replace those of the mirror, null brings back the default. */
-function changedMirror({ control, links }: HttpDeps, key: MirrorKey, body: Readonly<Record<string, unknown>>): MirrorSpec {
-  const { spec } = control.mirror(key);
-  const context = contextOf(
-    control,
-    links.find((entry) => entry.name === key.link),
-  );
-  const { deadLetterTopic, ...kept } = formatMirrorSpec(spec);
-  const byDefault = parseMirrorSpec(spec.name, kept, context);
-  // A dead-letter topic that only followed from the rename goes on following it.
-  const follows = 'spec' in byDefault && byDefault.spec.deadLetterTopic === deadLetterTopic;
-  const fields = { ...kept, ...(follows ? {} : { deadLetterTopic }), ...body };
+function changedMirror(deps: HttpDeps, key: MirrorKey, body: Readonly<Record<string, unknown>>): MirrorSpec {
+  const { spec } = deps.control.mirror(key);
+  const link = deps.links.find((entry) => entry.name === key.link);
+  const fields = { ...formatMirrorSpec(spec), ...body };
   const result = parseMirrorSpec(
     spec.name,
     Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null)),
-    context,
+    contextOf(deps, link),
   );
   if ('spec' in result) return result.spec;
   throw new RequestProblems('changing a mirror', result.problems);

@@ -14,6 +14,17 @@ links:
       orders: { topics: ["orders-*"] }
 `;
 
+/** Two clusters of each kind, and one link whose ends are to be put in. */
+export const FOUR: string = `region: west
+clusters:
+  rmq-east: { type: rocketmq, region: east, namesrv: ["127.0.0.1:9876"] }
+  rmq-west: { type: rocketmq, region: west, namesrv: ["127.0.0.1:9877"] }
+  pulsar-east: { type: pulsar, region: east, serviceUrl: "pulsar://127.0.0.1:6650", adminUrl: "http://127.0.0.1:8080/" }
+  pulsar-west: { type: pulsar, region: west, serviceUrl: "pulsar://127.0.0.1:6651", adminUrl: "http://127.0.0.1:8081/" }
+links:
+  link: { from: A, to: B, mirrors: { m: { topics: ["orders-*"] } } }
+`;
+
 export function problemsOf(
   text: string,
   environment: Record<string, string> = {},

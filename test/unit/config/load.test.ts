@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { apiUrl, loadConfig, parseConfig } from '../../../src/config/load.ts';
 import { configJsonSchema } from '../../../src/config/schema.ts';
-import { broken, GOOD, lines, problemsOf } from './kit.ts';
+import { broken, FOUR, GOOD, lines, problemsOf } from './kit.ts';
 
 describe('a good configuration', () => {
   it('is filled up with defaults', () => {
@@ -36,9 +36,9 @@ describe('a good configuration', () => {
               rename: 'persistent://public/default/{topic}',
               start: 'earliest',
               routing: { mode: 'identity' },
-              filter: { tags: [], properties: {} },
+              filter: { tags: [], properties: {}, except: {}, present: [], absent: [] },
               onBadRecord: 'stop-lane',
-              deadLetterTopic: 'persistent://public/default/{topic}-dead-letter',
+              deadLetterTopic: '{target}-dead-letter',
               batching: 'auto',
               compression: 'none',
               retentionMinutes: 72 * 60,
@@ -52,6 +52,7 @@ describe('a good configuration', () => {
         },
       ],
       limits: { readAheadBytes: 48 * 2 ** 20, inFlightBytes: 48 * 2 ** 20 },
+      provenance: { secrets: [] },
       log: { level: 'info' },
     });
   });
@@ -105,7 +106,7 @@ describe('problems', () => {
   it('come all at once, each with its line, column and hint', () => {
     const text = `regoin: west
 clusters: { rmq-east: { type: rocketmq, region: 7, namesrv: [] } }
-links: { Up: { from: rmq-est, to: rmq-east, mirrors: { m: { topics: a, dedup: {} } } } }
+links: { Up: { from: rmq-est, to: rmq-east, mirrors: { m: { topics: a, driver: {} } } } }
 limits: { readAhead: 48MB, inFlight: -1 }
 `;
     expect(problemsOf(text)).toEqual([
@@ -143,9 +144,9 @@ limits: { readAhead: 48MB, inFlight: -1 }
         column: 69,
       },
       {
-        path: 'links.Up.mirrors.m.dedup',
+        path: 'links.Up.mirrors.m.driver',
         message: 'is not a known key',
-        hint: 'this version does not have "dedup" yet; leave it out',
+        hint: 'this version does not have "driver" yet; leave it out',
         line: 3,
         column: 72,
       },
@@ -248,13 +249,60 @@ limits: { readAhead: 48MB, inFlight: -1 }
     ]);
   });
 
-  it('the other directions are refused as long as they do not exist', () => {
-    const text = GOOD.replace('from: rmq-east', 'from: pulsar-west')
-      .replace('to: pulsar-west', 'to: rmq-east')
-      .replace('orders: {', 'orders: { rename: orders, ');
-    expect(lines(problemsOf(text.replace('"orders-*"', '"orders"')))).toEqual([
-      'links.east-west goes from pulsar to rocketmq, which this version cannot do',
+  it.each([
+    ['rmq-east', 'rmq-west', '{topic}'],
+    ['rmq-east', 'pulsar-west', 'persistent://public/default/{topic}'],
+    ['pulsar-west', 'rmq-east', '{name}'],
+    ['pulsar-west', 'pulsar-east', '{topic}'],
+  ])('a link from %s to %s gives the names of %s', (from, to, rename) => {
+    const config = parseConfig(FOUR.replace('from: A, to: B', `from: ${from}, to: ${to}`), 'c', {});
+    expect(config.links[0]?.mirrors[0]).toMatchObject({ rename, deadLetterTopic: '{target}-dead-letter' });
+  });
+
+  it('links in both directions between two clusters go together, under the same names', () => {
+    const there = 'there: { from: rmq-east, to: rmq-west, mirrors: { m: { topics: ["*"] } } }';
+    const back = 'back: { from: rmq-west, to: rmq-east, mirrors: { m: { topics: ["*"] } } }';
+    expect(problemsOf(FOUR.replace(/ {2}link: .*/, `  ${there}\n  ${back}`))).toEqual([]);
+  });
+
+  it('links that would make topics out of their own copies for ever are refused', () => {
+    const there = 'there: { from: rmq-east, to: rmq-west, mirrors: { m: { topics: ["orders*"], rename: "{topic}-copy" } } }';
+    const back = 'back: { from: rmq-west, to: rmq-east, mirrors: { m: { topics: ["*-copy"], rename: "{topic}-back" } } }';
+    const text = FOUR.replace(/ {2}link: .*/, `  ${there}\n  ${back}`);
+    expect(problemsOf(text)).toEqual([
+      {
+        path: expect.stringMatching(/^links\.(there|back)\.mirrors\.m\.rename$/),
+        message: expect.stringMatching(/^makes topics out of its own without end: .*-copy-back.* -> \.\.\.$/),
+        hint: 'keep the same names both ways, or leave the copies out with exclude',
+        line: expect.any(Number),
+        column: expect.any(Number),
+      },
     ]);
+    expect(problemsOf(text.replace('["orders*"]', '["orders*"], exclude: ["*-back"]'))).toEqual([]);
+  });
+
+  it('a secret of marks comes from the environment or a file, and a list of them for changing it', () => {
+    const environment = { NEW: 'a-new-secret-0123456789', OLD: 'an-old-secret-0123456789' };
+    const secrets = (value: string): readonly string[] =>
+      parseConfig(`provenance: { secret: ${value} }\n${GOOD}`, 'c', environment).provenance.secrets;
+    expect(secrets('"${NEW}"')).toEqual([environment.NEW]);
+    expect(secrets('["${NEW}", "${OLD}"]')).toEqual([environment.NEW, environment.OLD]);
+  });
+
+  it('a short secret of marks is refused, without showing it', () => {
+    const problems = problemsOf(`provenance: { secret: [shortsecret] }\n${GOOD}`);
+    expect(lines(problems)).toEqual(['provenance.secret[0] must have at least 16 characters']);
+    expect(JSON.stringify(problems)).not.toContain('shortsecret');
+    expect(lines(problemsOf(`provenance: { secret: 7 }\n${GOOD}`))).toEqual([
+      'provenance.secret must be a secret, or a list of them',
+    ]);
+  });
+
+  it.each([
+    ['file:s.db', undefined],
+    ['redis://h', { windowMillis: 86_400_000, maxIds: 10_000_000, id: { kind: 'origin' }, onStateLoss: 'stop' }],
+  ])('with the state %s a mirror that says nothing of it has the window %j', (state, dedup) => {
+    expect(parseConfig(`state: "${state}"\n${GOOD}`, 'c', {}).links[0]?.mirrors[0]?.dedup).toEqual(dedup);
   });
 
   it('a second link between the same clusters is refused', () => {

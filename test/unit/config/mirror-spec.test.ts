@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatMirrorSpec, parseMirrorSpec } from '../../../src/config/mirror-schema.ts';
+import { formatMirrorSpec, type MirrorContext, parseMirrorSpec } from '../../../src/config/mirror-schema.ts';
 import type { Problem } from '../../../src/config/problems.ts';
 import { PLAIN_RULES } from '../../../src/model/mirror-spec.ts';
-import { renameTopic } from '../../../src/model/topic-name.ts';
+import { deadLetterTopicOf, renameTopic } from '../../../src/model/topic-name.ts';
 
-const CONTEXT = { source: 'rocketmq', target: 'pulsar' } as const;
+const CONTEXT: MirrorContext = { source: 'rocketmq', target: 'pulsar', state: 'file' };
 
-function problems(body: unknown, name = 'orders'): readonly Problem[] {
-  const result = parseMirrorSpec(name, body, CONTEXT);
+function problems(body: unknown, name = 'orders', context = CONTEXT): readonly Problem[] {
+  const result = parseMirrorSpec(name, body, context);
   return 'spec' in result ? [] : result.problems;
 }
 
@@ -22,7 +22,16 @@ describe('a mirror', () => {
       rename: 'persistent://a.b/c=d/x-{topic}-y',
       start: '2026-11-01T01:00:00.5+01:00',
       routing: { mode: 'key', by: 'property:customer id', partitions: 8 },
-      filter: { tags: ['paid'], properties: { region: ['eu', 'us'] } },
+      filter: {
+        tags: ['paid'],
+        properties: { region: ['eu', 'us'] },
+        except: { kind: ['test'] },
+        present: ['id'],
+        absent: ['debug'],
+      },
+      transform: { drop: ['x-*'], rename: { a: 'b' }, set: { c: 'd' } },
+      retryTopics: true,
+      onRecreated: 'stop',
       onBadRecord: 'dead-letter',
       deadLetterTopic: 'persistent://a/b/dead',
       batching: 'per-key',
@@ -46,9 +55,32 @@ describe('a mirror', () => {
     ]);
   });
 
-  it('takes its dead-letter topic from its rename', () => {
+  it('takes its dead-letter topic from its target', () => {
     const result = parseMirrorSpec('orders', { topics: ['a'], rename: 'persistent://t/n/{topic}' }, CONTEXT);
-    expect(result).toMatchObject({ spec: { deadLetterTopic: 'persistent://t/n/{topic}-dead-letter' } });
+    expect('spec' in result && deadLetterTopicOf(result.spec, 'a')).toBe('persistent://t/n/a-dead-letter');
+  });
+
+  it('has the window that is written, whatever the state', () => {
+    const read = (dedup: unknown): unknown => {
+      const result = parseMirrorSpec('orders', { topics: ['a'], dedup }, { ...CONTEXT, state: 'redis' });
+      return 'spec' in result ? result.spec.dedup : result.problems.map(({ path, message }) => `${path} ${message}`);
+    };
+    expect(read('off')).toBeUndefined();
+    expect(read({ window: '90m', id: 'property:orderId', onStateLoss: 'continue' })).toEqual({
+      windowMillis: 90 * 60_000,
+      maxIds: 10_000_000,
+      id: { kind: 'property', name: 'orderId' },
+      onStateLoss: 'continue',
+    });
+    expect(read('on')).toEqual(['dedup must be off, or a mapping with window, maxIds, id and onStateLoss, not "on"']);
+    expect(read({ window: '1y' })).toEqual([
+      'dedup.window must be a time in seconds, minutes, hours or days, at most 365d, not "1y"',
+    ]);
+    expect(read({ id: 'body', maxIds: 0 })).toEqual([
+      'dedup.maxIds must be at least 1, not 0',
+      'dedup.id must be origin, producer or property:<name>, not "body"',
+    ]);
+    expect(read({ windw: '1h' })).toEqual(['dedup.windw is not a known key']);
   });
 
   it('written again is read as the same', () => {
@@ -56,7 +88,14 @@ describe('a mirror', () => {
       {
         topics: fc.array(fc.constantFrom('a', 'b-*', 'c?'), { minLength: 1, maxLength: 3 }),
         exclude: fc.array(fc.constantFrom('b-1', '*'), { maxLength: 2 }),
-        rename: fc.constantFrom('persistent://t/n/{topic}', 'persistent://t/n/x-{topic}'),
+        rename: fc.constantFrom('persistent://t/n/{topic}', 'persistent://t/n/x-{name}', [
+          { match: 'b-*', to: 'persistent://t/n/bees-{1}' },
+          { match: 'c?', to: 'persistent://t/n/seas-{topic}' },
+        ]),
+        dedup: fc.constantFrom('off', {}, { window: '90s', id: 'producer' }, { id: 'property:p', onStateLoss: 'continue' }),
+        transform: fc.constantFrom({}, { drop: ['a*'], set: { b: '' } }, { rename: { c: 'd' } }),
+        retryTopics: fc.boolean(),
+        onRecreated: fc.constantFrom('follow', 'stop'),
         retention: fc.constantFrom('keep', '90m', '72h'),
         start: fc.oneof(
           fc.constantFrom('earliest', 'latest'),
@@ -102,7 +141,7 @@ describe('a mirror', () => {
     expect(told({ topics: ['ok'], exclude: [topic] })).toEqual([`exclude[0] ${message}`]);
   });
 
-  it.each(['%RETRY%group', 'ns%orders', 'a|b', 'A_b-9'])('takes the topic %s', (topic) => {
+  it.each(['ns%orders', 'a|b', 'A_b-9', '%*'])('takes the topic %s', (topic) => {
     expect(told({ topics: [topic] })).toEqual([]);
   });
 
@@ -141,10 +180,23 @@ describe('a mirror', () => {
     expect(renameTopic('persistent://t/n/one', 'a')).toBe('persistent://t/n/one');
   });
 
+  it('takes topics of consumer groups only when it is told to', () => {
+    expect(problems({ topics: ['%RETRY%group'] })).toEqual([
+      {
+        path: 'topics[0]',
+        message: 'is a topic of a consumer group, which is left to its own cluster',
+        hint: 'set retryTopics: true to mirror it all the same',
+      },
+    ]);
+    const rename = [{ match: '%RETRY%*', to: 'persistent://t/n/retry-{1}' }];
+    expect(told({ topics: ['%RETRY%group'], rename, retryTopics: true })).toEqual([]);
+  });
+
   it('does not use its target as its dead-letter topic', () => {
     const rename = 'persistent://t/n/{topic}';
     expect(told({ topics: ['a'], rename, deadLetterTopic: rename })).toHaveLength(1);
     expect(told({ topics: ['a'], deadLetterTopic: 'persistent://public/default/{topic}' })).toHaveLength(1);
+    expect(told({ topics: ['a'], deadLetterTopic: '{target}' })).toHaveLength(1);
   });
 
   it.each(['2h ago', '2026-11-01', '2026-11-01T00:00:00', 'now', '', '2026-13-01T00:00:00Z', '1969-01-01T00:00:00Z'])(
@@ -177,13 +229,15 @@ describe('a mirror', () => {
     [{ properties: { p: 'v' } }, 'filter.properties.p'],
     [{ properties: ['p'] }, 'filter.properties'],
     [{ tag: ['a'] }, 'filter.tag'],
+    [{ except: { p: [] } }, 'filter.except.p'],
+    [{ present: [''] }, 'filter.present[0]'],
   ])('does not filter by %j', (filter, path) => {
     expect(problems({ topics: ['a'], filter }).map((problem) => problem.path)).toEqual([path]);
   });
 
   it('tells a field that comes later from one that does not exist', () => {
-    expect(problems({ topics: ['a'], dedup: {}, exlude: [], colour: 1 })).toEqual([
-      { path: 'dedup', message: 'is not a known key', hint: 'this version does not have "dedup" yet; leave it out' },
+    expect(problems({ topics: ['a'], groups: {}, exlude: [], colour: 1 })).toEqual([
+      { path: 'groups', message: 'is not a known key', hint: 'this version does not have "groups" yet; leave it out' },
       { path: 'exlude', message: 'is not a known key', hint: 'did you mean "exclude"?' },
       { path: 'colour', message: 'is not a known key', hint: expect.stringContaining('known here: topics, exclude, rename') },
     ]);

@@ -197,6 +197,7 @@ export async function startApi(
     control,
     links: [{ name: 'east-west', from: 'rmq-east', to: 'pulsar-west' }],
     metrics: { render: () => Promise.resolve('isthmus_up 1\n'), contentType: 'text/plain; version=0.0.4' },
+    state: 'file',
     http: { tokens: options.tokens ?? TOKENS, metrics: options.metrics ?? 'token' },
     log: memoryLog(log),
     clock: systemClock,

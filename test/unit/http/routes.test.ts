@@ -91,7 +91,7 @@ describe('a mirror', () => {
         topics: ['a*', ''],
         rename: 'persistent://t/n/one',
         routing: { mode: 'key', partition: 8 },
-        dedup: {},
+        groups: {},
       },
     });
     expect(status).toBe(400);
@@ -106,7 +106,7 @@ describe('a mirror', () => {
       { path: 'name', message: 'is missing; it must be a text' },
       { path: 'topics[1]', message: 'must not be empty' },
       { path: 'routing.partition', message: 'is not a known key', hint: 'did you mean "partitions"?' },
-      { path: 'dedup', message: 'is not a known key', hint: 'this version does not have "dedup" yet; leave it out' },
+      { path: 'groups', message: 'is not a known key', hint: 'this version does not have "groups" yet; leave it out' },
     ]);
     expect(api.control.specs.size).toBe(1);
   });
@@ -130,7 +130,7 @@ describe('a mirror', () => {
   it('keeps a dead-letter topic that was chosen, and lets one that was not follow its rename', async () => {
     await api.ask('POST', '/v1/mirrors', { body: NEW });
     const followed = await api.ask('PATCH', MIRROR, { body: { rename: 'persistent://t/n/{topic}' } });
-    expect(followed.body['spec']).toMatchObject({ deadLetterTopic: 'persistent://t/n/{topic}-dead-letter' });
+    expect(followed.body['spec']).toMatchObject({ deadLetterTopic: '{target}-dead-letter' });
     await api.ask('PATCH', MIRROR, { body: { deadLetterTopic: 'persistent://t/n/dead' } });
     const kept = await api.ask('PATCH', MIRROR, { body: { rename: 'persistent://t/m/{topic}' } });
     expect(kept.body['spec']).toMatchObject({ rename: 'persistent://t/m/{topic}', deadLetterTopic: 'persistent://t/n/dead' });
