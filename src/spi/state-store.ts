@@ -1,6 +1,7 @@
 import type { LaneId } from '../model/lane.ts';
 import type { Position } from '../model/position.ts';
 import type { PositionRun } from '../model/provenance.ts';
+import type { LeaseStore } from './lease.ts';
 
 /** Names a mirror: `link/mirror`. */
 export interface MirrorKey {
@@ -49,7 +50,19 @@ export interface StateStore {
 
   /** Which lane feeds which partition of a target topic: index = partition. Empty when none was kept. */
   loadLaneTable(key: MirrorKey, topic: string): Promise<string[]>;
-  saveLaneTable(key: MirrorKey, topic: string, lanes: readonly string[]): Promise<void>;
+  /**
+   * Keeps it if what is kept is `former` (empty = nothing), and tells whether it did: several processes may share a link, and each has to see what the others gave away.
+   * Without `former` it is kept in any case.
+   */
+  saveLaneTable(key: MirrorKey, topic: string, lanes: readonly string[], former?: readonly string[]): Promise<boolean>;
+
+  /**
+   * The names of a target topic's lanes: index = partition number. Known to all mirrors that write there, and kept when one of them is forgotten. The list only grows at its
+   * end for as long as the topic lives. Empty when none was kept.
+   */
+  loadTargetLanes(cluster: string, topic: string): Promise<string[]>;
+  /** As `saveLaneTable`. */
+  saveTargetLanes(cluster: string, topic: string, lanes: readonly string[], former?: readonly string[]): Promise<boolean>;
 
   /** Adds to the position index of lanes, in any order; what is there already is not there twice. One round trip per call, whatever the number of lanes. */
   appendIndex(
@@ -59,7 +72,14 @@ export interface StateStore {
   /** The entries that hold or surround [from, to], ascending: includes the last entry that begins at or before `from`. At most `limit`. */
   readIndex(key: MirrorKey, lane: LaneId, from: Position, to: Position, limit: number): Promise<IndexEntry[]>;
 
+  /** Forgets the checkpoint and the index of a lane: of a source topic that was deleted and made again, they speak of its former self. */
+  forgetLane(key: MirrorKey, lane: LaneId): Promise<void>;
   /** Forgets checkpoints, lane tables and index of a mirror (not its registry entry). */
   forgetMirror(key: MirrorKey): Promise<void>;
   close(): Promise<void>;
+}
+
+/** All that a store keeps. */
+export interface State extends StateStore {
+  readonly leases: LeaseStore;
 }

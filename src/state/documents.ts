@@ -30,6 +30,10 @@ export function laneText(id: LaneId): string {
   return JSON.stringify([id.topic, id.lane]);
 }
 
+export function topicText(cluster: string, topic: string): string {
+  return JSON.stringify([cluster, topic]);
+}
+
 export function formatCheckpoint(checkpoint: Checkpoint): string {
   const targets = Object.fromEntries(
     Object.entries(checkpoint.targets).map(([partition, at]) => [partition, formatPosition(at)]),

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { laneKey } from '../../src/model/lane.ts';
 import { entryPosition, offsetPosition } from '../../src/model/position.ts';
 import type { Checkpoint, IndexEntry, MirrorKey, StateStore } from '../../src/spi/state-store.ts';
 import { SEGMENTS_PER_LANE } from '../../src/state/segments.ts';
@@ -148,6 +149,52 @@ describe.each(storeKinds)('state store: $name', (kind) => {
       expect(await store.loadLaneTable(KEY, 'orders')).toEqual(['broker-b:1', 'broker-a:0', 'broker-c:9']);
       expect(await store.loadLaneTable(KEY, 'other')).toEqual([]);
     });
+
+    type Save = (lanes: string[], former?: string[]) => Promise<boolean>;
+    const kinds: readonly (readonly [string, () => Save, () => Promise<string[]>])[] = [
+      [
+        'a lane table',
+        () => (lanes, former) => store.saveLaneTable(KEY, 'orders', lanes, former),
+        () => store.loadLaneTable(KEY, 'orders'),
+      ],
+      [
+        'the lanes of a target',
+        () => (lanes, former) => store.saveTargetLanes('rmq-west', 'orders', lanes, former),
+        () => store.loadTargetLanes('rmq-west', 'orders'),
+      ],
+    ];
+
+    it.each(kinds)('replaces %s only where it is what the caller believes', async (_, saving, load) => {
+      const save = saving();
+      expect(await save(['0'], ['1'])).toBe(false);
+      expect(await load()).toEqual([]);
+      expect(await save([], [])).toBe(true);
+      expect(await save(['0'], [])).toBe(true);
+      expect(await save(['9'], [])).toBe(false);
+      expect(await save(['0', '1'], ['0'])).toBe(true);
+      expect(await save(['0', '2'], ['0'])).toBe(false);
+      expect(await load()).toEqual(['0', '1']);
+      expect(await save(['7'])).toBe(true);
+      expect(await load()).toEqual(['7']);
+    });
+
+    it.each(kinds)('lets one of many callers extend %s', async (_, saving, load) => {
+      const save = saving();
+      const outcomes = await Promise.all(Array.from({ length: 20 }, (__, i) => save([String(i)], [])));
+      expect(outcomes.filter(Boolean)).toHaveLength(1);
+      expect(await load()).toEqual([String(outcomes.indexOf(true))]);
+    });
+
+    it('keeps the lanes of a target per cluster and topic, whichever mirror is forgotten', async () => {
+      await store.saveTargetLanes('west', 'a', ['0'], []);
+      await store.saveTargetLanes('west', 'b', ['1'], []);
+      await store.saveTargetLanes('east', 'a', ['2'], []);
+      await store.forgetMirror(KEY);
+      await reopen();
+      expect(await store.loadTargetLanes('west', 'a')).toEqual(['0']);
+      expect(await store.loadTargetLanes('west', 'b')).toEqual(['1']);
+      expect(await store.loadTargetLanes('east', 'a')).toEqual(['2']);
+    });
   });
 
   describe('position index', () => {
@@ -296,6 +343,33 @@ describe.each(storeKinds)('state store: $name', (kind) => {
     expect(await store.loadCheckpoints(other)).toHaveLength(1);
     expect(await store.loadLaneTable(other, 'orders')).toEqual(['0']);
     expect(await store.readIndex(other, LANE, offsetPosition(0), offsetPosition(9), 9)).toHaveLength(1);
+  });
+
+  it('forgets the checkpoint and the index of one lane, and nothing else', async () => {
+    // Names of which one begins the other.
+    const lanes = [LANE, { topic: 'orders', lane: 'broker-a:33' }, { topic: 'orders-2', lane: 'broker-a:3' }];
+    const other = { link: 'east-west', mirror: 'orders-2' };
+    for (const key of [KEY, other]) {
+      await store.saveCheckpoints(
+        key,
+        lanes.map((lane) => ({ lane, next: offsetPosition(2), targets: {}, time: 1 })),
+      );
+      for (const lane of lanes) await store.appendIndex(key, [{ lane, entries: [batch(1, 1, 1)] }]);
+    }
+    await store.saveLaneTable(KEY, 'orders', ['broker-a:3']);
+    await store.forgetLane(KEY, LANE);
+    await store.forgetLane(KEY, { topic: 'unknown', lane: '0' });
+    const indexed = (key: MirrorKey): Promise<number[]> =>
+      Promise.all(lanes.map(async (lane) => (await store.readIndex(key, lane, offsetPosition(0), offsetPosition(9), 9)).length));
+    expect(await indexed(KEY)).toEqual([0, 1, 1]);
+    expect(await indexed(other)).toEqual([1, 1, 1]);
+    expect((await store.loadCheckpoints(KEY)).map(({ lane }) => laneKey(lane)).toSorted()).toEqual(
+      lanes.slice(1).map(laneKey).toSorted(),
+    );
+    expect(await store.loadCheckpoints(other)).toHaveLength(3);
+    expect(await store.loadLaneTable(KEY, 'orders')).toEqual(['broker-a:3']);
+    await store.appendIndex(KEY, [{ lane: LANE, entries: [batch(1, 1, 5)] }]);
+    expect(await indexed(KEY)).toEqual([1, 1, 1]);
   });
 
   it('says CLOSED after close, and minds no second close', async () => {

@@ -2,19 +2,12 @@ import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { IsthmusError } from '../../errors.ts';
-import type { StateStore } from '../../spi/state-store.ts';
+import type { State } from '../../spi/state-store.ts';
 import { newGeneration, type StateDeps } from '../deps.ts';
-import {
-  damaged,
-  formatCheckpoint,
-  formatLaneTable,
-  laneText,
-  mirrorText,
-  parseCheckpoint,
-  parseLaneTable,
-  parseMirrorText,
-} from '../documents.ts';
+import { formatCheckpoint, laneText, mirrorText, parseCheckpoint, parseMirrorText } from '../documents.ts';
+import { Leases } from '../leases.ts';
 import { sqliteError } from './errors.ts';
+import { type Call, laneLists, leaseTable, textOf } from './lists.ts';
 import { FileIndex } from './position-index.ts';
 import { migrate } from './schema.ts';
 
@@ -25,14 +18,14 @@ const LOCK_WAIT_MILLIS = 2_000;
  * State in one SQLite file, for one process. Creates the file and its folders.
  * Fails with STATE_UNAVAILABLE when the file cannot be opened or another process has it, STATE_DAMAGED when it is no state file.
  */
-export function openFileState(path: string, deps: StateDeps): StateStore {
+export function openFileState(path: string, deps: StateDeps): State {
   const file = resolve(path);
   const db = open(file);
   const statements = prepare(db);
   const index = new FileIndex(db);
 
   // SQLite answers at once; async functions turn what it throws into rejections.
-  const run = async <T>(doing: string, work: () => T): Promise<T> => {
+  const run: Call = async (doing, work) => {
     if (!db.isOpen) throw new IsthmusError('CLOSED', `${doing} in the state file ${file}: it was closed`);
     try {
       return work();
@@ -40,7 +33,7 @@ export function openFileState(path: string, deps: StateDeps): StateStore {
       throw sqliteError(error, doing, file);
     }
   };
-  const write = (doing: string, work: () => void): Promise<void> => run(doing, () => transaction(db, work));
+  const write: Call = (doing, work) => run(doing, () => transaction(db, work));
 
   return {
     generation: () => run('reading the generation', () => generation(statements, deps)),
@@ -64,13 +57,7 @@ export function openFileState(path: string, deps: StateDeps): StateStore {
         const mirror = mirrorText(key);
         for (const each of checkpoints) statements.saveCheckpoint.run(mirror, laneText(each.lane), formatCheckpoint(each));
       }),
-    loadLaneTable: (key, topic) =>
-      run('loading a lane table', () => {
-        const row = statements.loadLaneTable.get(mirrorText(key), topic);
-        return row === undefined ? [] : parseLaneTable(topic, textOf(row['document']));
-      }),
-    saveLaneTable: (key, topic, lanes) =>
-      write('saving a lane table', () => statements.saveLaneTable.run(mirrorText(key), topic, formatLaneTable(lanes))),
+    ...laneLists(db, run, write),
     appendIndex: (key, lanes) =>
       write('writing the position index', () => {
         const mirror = mirrorText(key);
@@ -78,7 +65,10 @@ export function openFileState(path: string, deps: StateDeps): StateStore {
       }),
     readIndex: (key, lane, from, to, limit) =>
       run('reading the position index', () => index.read(mirrorText(key), laneText(lane), from, to, limit)),
+    forgetLane: (key, lane) =>
+      write('forgetting a lane', () => statements.forgetLane.forEach((each) => each.run(mirrorText(key), laneText(lane)))),
     forgetMirror: (key) => write('forgetting a mirror', () => statements.forget.forEach((each) => each.run(mirrorText(key)))),
+    leases: new Leases(leaseTable(db, write), deps),
     close: async () => {
       if (db.isOpen) db.close();
     },
@@ -111,11 +101,12 @@ function open(file: string): DatabaseSync {
   }
 }
 
-function transaction(db: DatabaseSync, work: () => unknown): void {
+function transaction<T>(db: DatabaseSync, work: () => T): T {
   db.exec('BEGIN IMMEDIATE');
   try {
-    work();
+    const result = work();
     db.exec('COMMIT');
+    return result;
   } catch (error) {
     // SQLite itself has rolled back already after some errors (a full disk, an I/O error).
     if (db.isTransaction) db.exec('ROLLBACK');
@@ -142,8 +133,7 @@ function prepare(db: DatabaseSync): Statements {
     deleteMirror: db.prepare('DELETE FROM registry WHERE mirror = ?'),
     loadCheckpoints: db.prepare('SELECT lane, document FROM checkpoint WHERE mirror = ?'),
     saveCheckpoint: db.prepare('INSERT OR REPLACE INTO checkpoint (mirror, lane, document) VALUES (?, ?, ?)'),
-    loadLaneTable: db.prepare('SELECT document FROM lane_table WHERE mirror = ? AND topic = ?'),
-    saveLaneTable: db.prepare('INSERT OR REPLACE INTO lane_table (mirror, topic, document) VALUES (?, ?, ?)'),
+    forgetLane: ['checkpoint', 'segment'].map((table) => db.prepare(`DELETE FROM ${table} WHERE mirror = ? AND lane = ?`)),
     forget: ['checkpoint', 'lane_table', 'segment'].map((table) => db.prepare(`DELETE FROM ${table} WHERE mirror = ?`)),
   };
 }
@@ -156,8 +146,7 @@ interface Statements {
   readonly deleteMirror: StatementSync;
   readonly loadCheckpoints: StatementSync;
   readonly saveCheckpoint: StatementSync;
-  readonly loadLaneTable: StatementSync;
-  readonly saveLaneTable: StatementSync;
+  readonly forgetLane: readonly StatementSync[];
   readonly forget: readonly StatementSync[];
 }
 
@@ -167,9 +156,4 @@ function generation(statements: Statements, deps: StateDeps): string {
   const id = newGeneration(deps.random);
   statements.saveGeneration.run(id);
   return id;
-}
-
-function textOf(value: unknown): string {
-  if (typeof value !== 'string') throw damaged('a text');
-  return value;
 }

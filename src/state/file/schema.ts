@@ -17,6 +17,8 @@ const STEPS: readonly string[] = [
      id INTEGER PRIMARY KEY, mirror TEXT NOT NULL, lane TEXT NOT NULL, first BLOB NOT NULL, reach BLOB NOT NULL, chunks BLOB NOT NULL
    ) STRICT;
    CREATE INDEX segment_order ON segment (mirror, lane, first, reach);`,
+  `CREATE TABLE target_lanes (topic TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE lease (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ];
 
 /**

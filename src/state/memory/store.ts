@@ -1,8 +1,12 @@
 import { IsthmusError } from '../../errors.ts';
 import { type LaneId, laneKey } from '../../model/lane.ts';
 import { advancePosition, comparePositions, type Position } from '../../model/position.ts';
+import type { Clock } from '../../spi/clock.ts';
+import type { LeaseStore } from '../../spi/lease.ts';
 import type { Checkpoint, IndexEntry, MirrorKey, RegistryEntry, StateStore } from '../../spi/state-store.ts';
 import { newGeneration } from '../deps.ts';
+import { topicText } from '../documents.ts';
+import { BIRTH_NAME, Leases, type LeaseTable } from '../leases.ts';
 import { SEGMENTS_PER_LANE } from '../segments.ts';
 
 interface MirrorState {
@@ -17,6 +21,8 @@ export class MemoryStore implements StateStore {
   #generation: string;
   readonly #registry = new Map<string, RegistryEntry>();
   readonly #mirrors = new Map<string, MirrorState>();
+  readonly #targetLanes = new Map<string, string[]>();
+  readonly #leases = new Map<string, string>();
   #closed = false;
 
   constructor(random: () => number) {
@@ -28,6 +34,8 @@ export class MemoryStore implements StateStore {
   empty(): void {
     this.#registry.clear();
     this.#mirrors.clear();
+    this.#targetLanes.clear();
+    this.#leases.clear();
     this.#generation = newGeneration(this.#random);
   }
 
@@ -64,8 +72,18 @@ export class MemoryStore implements StateStore {
     return [...(this.#mirror(key).tables.get(topic) ?? [])];
   }
 
-  async saveLaneTable(key: MirrorKey, topic: string, lanes: readonly string[]): Promise<void> {
-    this.#mirror(key).tables.set(topic, [...lanes]);
+  async saveLaneTable(key: MirrorKey, topic: string, lanes: readonly string[], former?: readonly string[]): Promise<boolean> {
+    return replaceLanes(this.#mirror(key).tables, topic, lanes, former);
+  }
+
+  async loadTargetLanes(cluster: string, topic: string): Promise<string[]> {
+    this.#check();
+    return [...(this.#targetLanes.get(topicText(cluster, topic)) ?? [])];
+  }
+
+  async saveTargetLanes(cluster: string, topic: string, lanes: readonly string[], former?: readonly string[]): Promise<boolean> {
+    this.#check();
+    return replaceLanes(this.#targetLanes, topicText(cluster, topic), lanes, former);
   }
 
   async appendIndex(
@@ -90,9 +108,32 @@ export class MemoryStore implements StateStore {
     return found.slice(0, limit).map((each) => structuredClone(each));
   }
 
+  async forgetLane(key: MirrorKey, lane: LaneId): Promise<void> {
+    const mirror = this.#mirror(key);
+    mirror.checkpoints.delete(laneKey(lane));
+    mirror.index.delete(laneKey(lane));
+  }
+
   async forgetMirror(key: MirrorKey): Promise<void> {
     this.#check();
     this.#mirrors.delete(nameOf(key));
+  }
+
+  /** Leases as one process sees them, by its own clock. */
+  leases(clock: Clock): LeaseStore {
+    const table: LeaseTable = {
+      swap: async (newBirth, birth, changes) => {
+        this.#check();
+        const rows = this.#leases;
+        if (!rows.has(BIRTH_NAME)) rows.set(BIRTH_NAME, newBirth);
+        const known = rows.get(BIRTH_NAME) ?? '';
+        for (const { name, expected, next } of known === birth ? changes : []) {
+          if (next !== '' && (rows.get(name) ?? '') === expected) rows.set(name, next);
+        }
+        return { birth: known, rows: changes.map(({ name }) => rows.get(name) ?? '') };
+      },
+    };
+    return new Leases(table, { clock, random: this.#random });
   }
 
   async close(): Promise<void> {
@@ -118,6 +159,17 @@ export class MemoryStore implements StateStore {
   #check(): void {
     if (this.#closed) throw new IsthmusError('CLOSED', 'asking the state store: it was closed');
   }
+}
+
+function replaceLanes(
+  tables: Map<string, string[]>,
+  name: string,
+  lanes: readonly string[],
+  former: readonly string[] | undefined,
+): boolean {
+  if (former !== undefined && JSON.stringify(tables.get(name) ?? []) !== JSON.stringify(former)) return false;
+  tables.set(name, [...lanes]);
+  return true;
 }
 
 function nameOf(key: MirrorKey): string {

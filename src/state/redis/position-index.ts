@@ -40,6 +40,6 @@ export async function readIndex(
 }
 
 /** How members of a lane begin. The zero byte ends the name, so that no name begins another. */
-function memberHead(lane: LaneId): string {
+export function memberHead(lane: LaneId): string {
   return `${laneText(lane)}\0`;
 }

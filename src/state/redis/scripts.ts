@@ -8,6 +8,36 @@ export const GENERATION = `
 redis.call('SET', KEYS[1], ARGV[1], 'NX')
 return redis.call('GET', KEYS[1])`;
 
+/** Sets a list in a hash if it is as expected. KEYS: hash. ARGV: field, expected list as JSON text, new one. Returns 1 when it was set. */
+export const REPLACE_LIST = `
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '[]') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1`;
+
+/**
+ * KEYS: leases, a hash of rows by name; its own id has the empty name. ARGV: the id to keep if there is none, the id that the caller knows, then per row name, expected row, new
+ * row (see LeaseTable). Returns the id, then each row as it is now.
+ */
+export const SWAP_LEASES = `
+local key = KEYS[1]
+redis.call('HSETNX', key, '', ARGV[1])
+local answer = { redis.call('HGET', key, '') }
+local known = answer[1] == ARGV[2]
+for i = 3, #ARGV, 3 do
+  local row = redis.call('HGET', key, ARGV[i]) or ''
+  if known and ARGV[i + 2] ~= '' and row == ARGV[i + 1] then
+    row = ARGV[i + 2]
+    redis.call('HSET', key, ARGV[i], row)
+  end
+  answer[#answer + 1] = row
+end
+return answer`;
+
+/** KEYS: checkpoints and position index of the mirror. ARGV: the lane's text, and how members of the index begin and end that are its own. */
+export const FORGET_LANE = `
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREMRANGEBYLEX', KEYS[2], '[' .. ARGV[2], '(' .. ARGV[2] .. '\\255')`;
+
 /**
  * Redis compares strings of Lua by the collation of its locale, in which bytes above 127 may sort anywhere; positions need bytes.
  */

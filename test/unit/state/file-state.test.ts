@@ -166,9 +166,9 @@ describe('state file', () => {
 
   it('refuses the file of a newer version and leaves it as it is', async () => {
     await fillAndClose();
-    setVersion(99);
+    const version = setVersion(99);
     expect(opened).toThrow(expect.objectContaining({ code: 'STATE_DAMAGED', message: expect.stringContaining('version 99') }));
-    setVersion(1);
+    setVersion(version);
     expect(await opened().loadCheckpoints(KEY)).toHaveLength(1);
   });
 
@@ -194,9 +194,12 @@ describe('state file', () => {
     await closed();
   }
 
-  function setVersion(version: number): void {
+  /** Gives the version that the file had. */
+  function setVersion(version: number): number {
     const db = new DatabaseSync(path);
+    const former = Number(db.prepare('PRAGMA user_version').get()?.['user_version']);
     db.exec(`PRAGMA user_version = ${version}`);
     db.close();
+    return former;
   }
 });
