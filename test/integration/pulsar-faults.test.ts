@@ -45,7 +45,7 @@ function another(serviceUrl = target.serviceUrl, lines: LogLine[] = []): Cluster
 
 /** A cluster that is reached through the proxy: the standalone broker has its clients come back through the service URL. */
 async function behindProxy(lines: LogLine[] = []): Promise<Cluster & { readonly sink: Sink }> {
-  proxy = await tcpProxy({ host: '127.0.0.1', port: target.ports.service });
+  proxy = await tcpProxy({ target: { host: '127.0.0.1', port: target.ports.service } });
   return another(`pulsar://127.0.0.1:${proxy.port}`, lines);
 }
 

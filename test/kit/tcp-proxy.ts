@@ -1,5 +1,7 @@
-/** A TCP proxy whose connections a test can cut, and which can be shut for a while, as a network between two regions does. */
-import { connect, createServer, type Socket } from 'node:net';
+/** A TCP proxy that does to connections what a network between two regions does: delays, cuts, half-closes, stalls one way, loses answers. */
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+export type Side = 'client' | 'server';
 
 export type TcpProxy = {
   readonly port: number;
@@ -7,48 +9,156 @@ export type TcpProxy = {
   cut(): void;
   /** While shut, new connections end as soon as they begin. */
   shut(shut: boolean): void;
+  /** What comes from now on arrives so many milliseconds later, in both directions; 0 ends it. */
+  delay(millis: number): void;
+  /** Tells this side of every connection that the other one writes no more, while what it writes itself still passes. */
+  halfClose(side: Side): void;
+  /** While stalled, nothing of what this side sends arrives, and connections stay open; then all of it does. */
+  stall(from: Side, stalled: boolean): void;
+  /** From now on what the server answers is lost, until the connections are cut, which is the only end of it: what was asked for has been done all the same. */
+  dropReplies(): void;
   close(): Promise<void>;
 };
 
-export async function tcpProxy(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
-  const open = new Set<Socket>();
+export type ProxyOptions = {
+  readonly target: { readonly host: string; readonly port: number };
+  /** Ports to try; default: any free one. */
+  readonly ports?: readonly number[];
+  /** Replaces a text in what the server answers by another one of the same length, as where it names its own address. */
+  readonly rewrite?: readonly [from: string, to: string];
+};
+
+/** Above it a sender is told to wait. */
+const maxQueuedBytes = 8 * 2 ** 20;
+
+type Weather = { delayMillis: number; readonly stalled: Record<Side, boolean>; lostReplies: boolean };
+
+/** One direction of a connection: keeps the order of what passes, whatever the weather. */
+type Stream = { readonly pump: () => void; readonly stop: () => void };
+
+export async function tcpProxy(options: ProxyOptions): Promise<TcpProxy> {
+  const { target } = options;
+  const pairs = new Set<readonly [client: Socket, server: Socket, streams: readonly Stream[]]>();
+  const weather: Weather = { delayMillis: 0, stalled: { client: false, server: false }, lostReplies: false };
   let isShut = false;
-  const server = createServer((socket) => {
+  const listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     if (isShut) {
-      socket.destroy();
+      client.destroy();
       return;
     }
-    const upstream = connect(target.port, target.host);
-    const pair = [socket, upstream];
-    for (const each of pair) {
-      open.add(each);
+    const server = connect({ ...target, allowHalfOpen: true, noDelay: true });
+    const rewrite = rewriter(options.rewrite);
+    const streams = [stream(client, server, 'client', weather), stream(server, client, 'server', weather, rewrite)];
+    const pair = [client, server, streams] as const;
+    pairs.add(pair);
+    for (const each of [client, server]) {
       // The other side's end and error both end in 'close'.
       each.on('error', () => undefined);
       each.once('close', () => {
-        for (const one of pair) {
-          open.delete(one);
-          one.destroy();
-        }
+        pairs.delete(pair);
+        for (const one of streams) one.stop();
+        client.destroy();
+        server.destroy();
       });
     }
-    socket.pipe(upstream);
-    upstream.pipe(socket);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
+  const port = await listen(listener, options.ports ?? [0]);
+  const pumpAll = (): void => {
+    for (const [, , streams] of pairs) for (const each of streams) each.pump();
+  };
   const cut = (): void => {
-    for (const socket of open) socket.destroy();
+    for (const [client, server] of pairs) for (const each of [client, server]) each.destroy();
+    weather.lostReplies = false;
   };
   return {
-    port: address.port,
+    port,
     cut,
     shut: (shut) => {
       isShut = shut;
     },
+    delay: (millis) => {
+      weather.delayMillis = millis;
+    },
+    halfClose: (side) => {
+      for (const [client, server] of pairs) (side === 'client' ? client : server).end();
+    },
+    stall: (from, stalled) => {
+      weather.stalled[from] = stalled;
+      pumpAll();
+    },
+    dropReplies: () => {
+      weather.lostReplies = true;
+    },
     close: async () => {
       cut();
-      await new Promise((resolve) => server.close(resolve));
+      await new Promise((resolve) => listener.close(resolve));
     },
   };
+}
+
+function stream(
+  source: Socket,
+  sink: Socket,
+  from: Side,
+  weather: Weather,
+  rewrite: (chunk: Buffer) => Buffer = (chunk) => chunk,
+): Stream {
+  // An undefined chunk is the end.
+  const queue: { readonly chunk: Buffer | undefined; readonly due: number }[] = [];
+  let queuedBytes = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const pump = (): void => {
+    clearTimeout(timer);
+    while (queue[0] !== undefined && !weather.stalled[from]) {
+      const wait = queue[0].due - performance.now();
+      if (wait > 0) {
+        timer = setTimeout(pump, wait);
+        return;
+      }
+      const chunk = queue.shift()?.chunk;
+      queuedBytes -= chunk?.length ?? 0;
+      const lost = (from === 'server' && weather.lostReplies) || sink.writableEnded || sink.destroyed;
+      if (chunk === undefined) sink.end();
+      else if (!lost && !sink.write(chunk)) {
+        sink.once('drain', pump);
+        break;
+      }
+    }
+    if (queuedBytes < maxQueuedBytes && source.isPaused()) source.resume();
+  };
+  const take = (chunk: Buffer | undefined): void => {
+    queue.push({ chunk, due: performance.now() + weather.delayMillis });
+    queuedBytes += chunk?.length ?? 0;
+    if (queuedBytes >= maxQueuedBytes) source.pause();
+    pump();
+  };
+  source.on('data', (chunk: Buffer) => take(rewrite(chunk)));
+  source.once('end', () => take(undefined));
+  return { pump, stop: () => clearTimeout(timer) };
+}
+
+/** Texts that two reads tear apart are missed: for small answers alone. */
+function rewriter(rule: ProxyOptions['rewrite']): (chunk: Buffer) => Buffer {
+  if (rule === undefined) return (chunk) => chunk;
+  const [from, to] = rule.map((text) => Buffer.from(text));
+  if (from === undefined || to === undefined || from.length !== to.length) {
+    throw new Error(`${rule.join(' and ')} have different lengths`);
+  }
+  return (chunk) => {
+    for (let at = chunk.indexOf(from); at >= 0; at = chunk.indexOf(from, at + to.length)) to.copy(chunk, at);
+    return chunk;
+  };
+}
+
+async function listen(server: Server, ports: readonly number[]): Promise<number> {
+  for (const wanted of ports) {
+    const listening = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(wanted, '127.0.0.1', () => resolve(true));
+    });
+    server.removeAllListeners('error');
+    const address = server.address();
+    if (listening && address !== null && typeof address !== 'string') return address.port;
+  }
+  throw new Error('the proxy has no port');
 }

@@ -1,0 +1,126 @@
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type TcpProxy, tcpProxy } from '../../kit/tcp-proxy.ts';
+
+// The proxy makes the faults of other tests; here it is looked at itself, with a server that answers each line with "re:" in front.
+
+let server: Server;
+let proxy: TcpProxy;
+let heard: string;
+const clients: Socket[] = [];
+
+beforeEach(async () => {
+  heard = '';
+  server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => undefined);
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      heard += text;
+      socket.write(`re:${text}`);
+    });
+    socket.on('end', () => socket.end());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  proxy = await tcpProxy({ target: { host: '127.0.0.1', port: address.port }, rewrite: ['east', 'west'] });
+});
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.destroy();
+  await proxy.close();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+type Client = { readonly socket: Socket; text: string; ended: boolean };
+
+async function open(): Promise<Client> {
+  const socket = connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true });
+  const client: Client = { socket, text: '', ended: false };
+  clients.push(socket);
+  socket.setEncoding('utf8').on('data', (text: string) => void (client.text += text));
+  socket.on('error', () => undefined);
+  socket.once('end', () => void (client.ended = true));
+  await once(socket, 'connect');
+  return client;
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 500 && !holds(); i++) await sleep(10);
+  expect(holds()).toBe(true);
+}
+
+describe('the proxy', () => {
+  it('passes both ways in order, and rewrites answers', async () => {
+    const client = await open();
+    for (let i = 0; i < 100; i++) client.socket.write(`${i},`);
+    client.socket.write('east.');
+    await until(() => client.text.replaceAll('re:', '').endsWith('west.'));
+    expect(heard).toBe(`${Array.from({ length: 100 }, (_, i) => `${i},`).join('')}east.`);
+    client.socket.end();
+    await until(() => client.ended);
+  });
+
+  it('delays without losing or turning anything round', async () => {
+    const client = await open();
+    proxy.delay(50);
+    for (const letter of 'abcdef') client.socket.write(letter);
+    expect(heard).toBe('');
+    await until(() => client.text.replaceAll('re:', '') === 'abcdef');
+  });
+
+  it('stalls one way alone', async () => {
+    const client = await open();
+    proxy.stall('server', true);
+    client.socket.write('a');
+    await until(() => heard === 'a');
+    await sleep(50);
+    expect(client.text).toBe('');
+    proxy.stall('server', false);
+    await until(() => client.text === 're:a');
+    proxy.stall('client', true);
+    client.socket.write('b');
+    await sleep(50);
+    expect(heard).toBe('a');
+    proxy.stall('client', false);
+    await until(() => heard === 'ab');
+  });
+
+  it('loses answers to what was done, and passes them again after a cut', async () => {
+    const first = await open();
+    proxy.dropReplies();
+    first.socket.write('a');
+    await until(() => heard === 'a');
+    await sleep(50);
+    expect(first.text).toBe('');
+    proxy.cut();
+    await until(() => first.ended);
+    const second = await open();
+    second.socket.write('b');
+    await until(() => second.text === 're:b');
+  });
+
+  it('closes one half while the other half still passes', async () => {
+    const client = await open();
+    client.socket.write('early');
+    await until(() => client.text === 're:early');
+    proxy.halfClose('client');
+    await until(() => client.ended);
+    client.socket.write('late');
+    await until(() => heard === 'earlylate');
+    expect(client.text).toBe('re:early');
+  });
+
+  it('ends new connections while it is shut', async () => {
+    proxy.shut(true);
+    const client = await open();
+    await until(() => client.ended);
+    expect(heard).toBe('');
+    proxy.shut(false);
+    const next = await open();
+    next.socket.write('a');
+    await until(() => next.text === 're:a');
+  });
+});
