@@ -1,3 +1,4 @@
+import { IsthmusError } from '../errors.ts';
 import type { LanePlan } from '../mirror/lane-plan.ts';
 import type { TopicDescription } from '../model/lane.ts';
 import type { MirrorSpec } from '../model/mirror-spec.ts';
@@ -15,6 +16,9 @@ interface PlannerParts {
   readonly writes: Sink;
   readonly store: StateStore;
 }
+
+/** Several processes that start together agree after a few tries: each time at least one of them has got through. */
+const AGREEING_TRIES = 10;
 
 /** Decides which lane of a source topic feeds which partitions of its target, and makes the target large enough first. */
 export class LanePlanner {
@@ -36,8 +40,9 @@ export class LanePlanner {
 
   /** The state store was emptied: what is known here goes into it again. */
   async rewriteState(): Promise<void> {
-    const { store, key } = this.#parts;
-    for (const [topic, table] of this.#tables) await store.saveLaneTable(key, topic, table);
+    const { store, key, target } = this.#parts;
+    for (const [topic, lanes] of this.#targets) await store.saveTargetLanes(target.name, topic, lanes, []);
+    for (const [topic, table] of this.#tables) await store.saveLaneTable(key, topic, table, []);
   }
 
   async #byKey(source: TopicDescription, targetTopic: string): Promise<(lane: string) => readonly number[]> {
@@ -45,11 +50,10 @@ export class LanePlanner {
     const wanted = spec.routing.mode === 'key' ? spec.routing.partitions : undefined;
     // An existing topic keeps its number of partitions: growing it would move keys away from their earlier records.
     const there = await target.admin.describeTopic(targetTopic);
-    const made =
-      there !== undefined && there.lanes.length > 0
-        ? there
-        : await target.admin.ensureTopic(targetTopic, wanted ?? source.lanes.length, this.#newTopic(source, true));
-    const all = partitionsByName(await this.#number(targetTopic, made));
+    const isThere = there !== undefined && there.lanes.length > 0;
+    const count = wanted ?? source.lanes.length;
+    const made = isThere ? there : await target.admin.ensureTopic(targetTopic, count, this.#newTopic(source, true));
+    const all = partitionsByName(await this.#number(targetTopic, made, !isThere));
     return () => all;
   }
 
@@ -63,39 +67,47 @@ export class LanePlanner {
     const names = source.lanes.map((lane) => lane.lane);
     const known = this.#tables.get(source.topic);
     if (known !== undefined && names.every((lane) => known.includes(lane))) return known;
-    // Another process may have given the new lanes their partitions already; only an emptied store knows less than we do.
-    let table = await store.loadLaneTable(key, source.topic);
-    if (table.length === 0) table = known ?? [];
-    if (table.length === 0) table = await this.#learnTable(source, targetTopic);
-    const extended = extendLaneTable(table, names);
-    // The target grows before a lane begins that needs the new partition.
-    const made = await target.admin.ensureTopic(targetTopic, extended.length, this.#newTopic(source, false));
-    await this.#number(targetTopic, made);
-    if (extended.length !== table.length || extended.some((lane, i) => lane !== table[i])) {
-      await store.saveLaneTable(key, source.topic, extended);
+    for (let tries = 0; tries < AGREEING_TRIES; tries++) {
+      // Another process may have given the new lanes their partitions already; only an emptied store knows less than we do.
+      const kept = await store.loadLaneTable(key, source.topic);
+      const table = kept.length > 0 ? kept : (known ?? (await this.#learnTable(source, targetTopic)));
+      const extended = extendLaneTable(table, names);
+      // The target grows before a lane begins that needs the new partition.
+      const there = await target.admin.describeTopic(targetTopic);
+      const made = await target.admin.ensureTopic(targetTopic, extended.length, this.#newTopic(source, false));
+      await this.#number(targetTopic, made, there === undefined);
+      if (!isSame(extended, kept) && !(await store.saveLaneTable(key, source.topic, extended, kept))) continue;
+      this.#tables.set(source.topic, extended);
+      return extended;
     }
-    this.#tables.set(source.topic, extended);
-    return extended;
+    throw disagreement(`sharing out the partitions of ${targetTopic}`);
   }
 
   async #learnTable(source: TopicDescription, targetTopic: string): Promise<string[]> {
     const { target, writes } = this.#parts;
     const there = await target.admin.describeTopic(targetTopic);
     if (there === undefined) return [];
-    await this.#number(targetTopic, there);
+    await this.#number(targetTopic, there, false);
     return rebuildLaneTable(writes, this.#parts.source.name, source, targetTopic, there.lanes.length);
   }
 
-  /** Gives the target's lanes their partition numbers, and tells the sink. */
-  async #number(targetTopic: string, { lanes }: TopicDescription): Promise<readonly string[]> {
-    const { writes } = this.#parts;
-    const extended = extendTargetLanes(
-      this.#targets.get(targetTopic) ?? [],
-      lanes.map(({ lane }) => lane),
-    );
-    this.#targets.set(targetTopic, extended);
-    writes.setPartitions(targetTopic, extended);
-    return extended;
+  /** Gives the target's lanes their partition numbers, and tells the sink. All mirrors and processes that write the topic agree on them in the store. */
+  async #number(targetTopic: string, { lanes }: TopicDescription, isNew: boolean): Promise<readonly string[]> {
+    const { writes, store, target } = this.#parts;
+    const present = lanes.map(({ lane }) => lane);
+    // Only a lane that belongs to one broker can be away while others are there; elsewhere a missing lane is none.
+    if (target.type !== 'rocketmq') return present;
+    for (let tries = 0; tries < AGREEING_TRIES; tries++) {
+      const kept = await store.loadTargetLanes(target.name, targetTopic);
+      // What is kept of a topic that was made just now speaks of its former self.
+      const known = isNew ? [] : kept.length > 0 ? kept : (this.#targets.get(targetTopic) ?? []);
+      const extended = extendTargetLanes(known, present);
+      if (!isSame(extended, kept) && !(await store.saveTargetLanes(target.name, targetTopic, extended, kept))) continue;
+      this.#targets.set(targetTopic, extended);
+      writes.setPartitions(targetTopic, extended);
+      return extended;
+    }
+    throw disagreement(`numbering the partitions of ${targetTopic}`);
   }
 
   #newTopic(source: TopicDescription, ordered: boolean): NewTopicOptions {
@@ -106,4 +118,14 @@ export class LanePlanner {
       ...(sameType ? { like: source.settings } : {}),
     };
   }
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((each, i) => each === b[i]);
+}
+
+function disagreement(doing: string): IsthmusError {
+  return new IsthmusError('CONFLICT', `${doing}: other processes keep changing the table in the state store`, {
+    retryable: true,
+  });
 }
