@@ -9,10 +9,11 @@ import { createHttpApp } from './http/app.ts';
 import { serveHttp } from './http/serve.ts';
 import { ByteBudget } from './lib/byte-budget.ts';
 import { systemClock } from './lib/clock.ts';
+import { keyedMarks } from './lib/keyed-marks.ts';
 import { systemRandom } from './lib/random.ts';
 import { createLog } from './metrics/log.ts';
 import { createMetrics } from './metrics/prometheus.ts';
-import { type MarkCodec, plainMarks } from './model/provenance.ts';
+import type { MarkCodec } from './model/provenance.ts';
 import type { Clock } from './spi/clock.ts';
 import type { CheckItem, Cluster } from './spi/cluster.ts';
 import type { Log } from './spi/log.ts';
@@ -34,9 +35,9 @@ export interface ProcessDeps {
   readonly marks: MarkCodec;
 }
 
-/** The machine's own clock and randomness, and a log of this level on standard output. */
-export function processDeps(level: Config['log']['level']): ProcessDeps {
-  return { clock: systemClock, log: createLog(level), random: systemRandom, marks: plainMarks };
+/** The machine's own clock and randomness, a log of this level on standard output, and marks as configured. */
+export function processDeps(level: Config['log']['level'], provenance: Config['provenance']): ProcessDeps {
+  return { clock: systemClock, log: createLog(level), random: systemRandom, marks: keyedMarks(provenance) };
 }
 
 /** Opens the clusters of a configuration. Nothing is connected before the first use. */
@@ -74,7 +75,7 @@ export async function checkState(config: Config, deps: ProcessDeps): Promise<Che
 
 /** Builds and starts everything, in order: state, clusters, mirrors, API. The only place that knows every room. */
 export async function startApp(config: Config, version: string): Promise<App> {
-  const deps = processDeps(config.log.level);
+  const deps = processDeps(config.log.level, config.provenance);
   const { log, clock } = deps;
   const metrics = createMetrics();
   const store = await openState(config.state, deps);

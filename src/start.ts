@@ -26,9 +26,9 @@ export function start(argv: readonly string[]): Promise<number> {
   return runCli(argv, processIo(), {
     version,
     run,
-    checkState: (config) => checkState(config, processDeps('error')),
+    checkState: (config) => checkState(config, processDeps('error', config.provenance)),
     openClusters: (config) => {
-      const clusters = openClusters(config, processDeps('error'));
+      const clusters = openClusters(config, processDeps('error', config.provenance));
       return {
         clusters,
         close: async () => void (await Promise.all([...clusters.values()].map((cluster) => cluster.close()))),

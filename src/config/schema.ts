@@ -133,6 +133,10 @@ const top = z.strictObject({
             'Seals the marks of records, so that nobody else can write one: the same for all processes of all regions. Write ${NAME} for an environment variable, or file:PATH. Of a list, the first one seals and all are accepted.',
           examples: ['${ISTHMUS_PROVENANCE_SECRET}'],
         }),
+      unsealed: z.enum(['refuse', 'accept']).prefault('refuse').meta({
+        description:
+          'Whether a mark without a seal counts where there is a secret: accept while processes begin to seal, one after the other, else refuse.',
+      }),
     })
     .prefault({})
     .meta({ description: 'How the marks that records carry are protected.' }),
@@ -269,7 +273,10 @@ export function readConfig(
     ),
     links: links.links,
     limits: { readAheadBytes: whole.limits.readAhead, inFlightBytes: whole.limits.inFlight },
-    provenance: { secrets: [whole.provenance.secret ?? []].flat() },
+    provenance: {
+      secrets: [whole.provenance.secret ?? []].flat(),
+      acceptUnsealed: whole.provenance.unsealed === 'accept',
+    },
     log: whole.log,
   };
   return { config, findings };

@@ -8,8 +8,7 @@ export interface Config {
   readonly clusters: Readonly<Record<string, ClusterConfig>>;
   readonly links: readonly LinkConfig[];
   readonly limits: LimitsConfig;
-  /** Secrets that marks are sealed with, the one in use first; none = marks without a tag. */
-  readonly provenance: { readonly secrets: readonly string[] };
+  readonly provenance: ProvenanceConfig;
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
 }
 
@@ -29,6 +28,13 @@ export interface HttpConfig {
 export type StateConfig =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'redis'; readonly url: string; readonly prefix: string };
+
+export interface ProvenanceConfig {
+  /** Secrets that marks are sealed with, the one in use first; none = marks without a tag. */
+  readonly secrets: readonly string[];
+  /** Whether marks without a tag count, too, although there is a secret. */
+  readonly acceptUnsealed: boolean;
+}
 
 export interface LimitsConfig {
   /** Bytes read ahead of the targets, over all lanes. Default 48 MiB. */

@@ -141,8 +141,20 @@ export function parseProvenance(text: string): Provenance | undefined {
   };
 }
 
-/** Marks without a tag. */
-export const plainMarks: MarkCodec = { seal: (mark) => mark, read: parseProvenance };
+export const TAG_BEGIN = ';!';
+const TAG_LENGTH = 11;
+const TAG_TEXT = /^[\w-]+$/;
+
+/** Takes the tag off a mark; names cannot hold what it begins with. */
+export function splitTag(text: string): { readonly mark: string; readonly tag: string | undefined } {
+  const at = text.length - TAG_LENGTH - TAG_BEGIN.length;
+  const tag = text.slice(at + TAG_BEGIN.length);
+  const tagged = at >= 0 && text.startsWith(TAG_BEGIN, at) && TAG_TEXT.test(tag);
+  return tagged ? { mark: text.slice(0, at), tag } : { mark: text, tag: undefined };
+}
+
+/** Marks without a tag. Those that others have sealed can be read, too: nothing here could tell whether they are genuine. */
+export const plainMarks: MarkCodec = { seal: (mark) => mark, read: (text) => parseProvenance(splitTag(text).mark) };
 
 /** Whether a record with this mark has been in a cluster before, as its origin or on its way. */
 export function hasPassed(mark: Provenance, cluster: string): boolean {

@@ -52,7 +52,7 @@ describe('a good configuration', () => {
         },
       ],
       limits: { readAheadBytes: 48 * 2 ** 20, inFlightBytes: 48 * 2 ** 20 },
-      provenance: { secrets: [] },
+      provenance: { secrets: [], acceptUnsealed: false },
       log: { level: 'info' },
     });
   });
