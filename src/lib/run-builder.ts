@@ -8,6 +8,11 @@ export interface PositionColumns {
   readonly indexes: Int32Array;
 }
 
+/** Most bytes of a mark's positions. A record whose neighbours are missing is a run of its own, and a mark of a thousand runs would be as long as the records. */
+const MAX_RUN_BYTES = 8 * 1024;
+/** What one run more may add: three numbers, a count, and what stands between them. */
+const RUN_BYTES = 64;
+
 /** Gathers the positions of records into runs of neighbours (see `advancePosition`), in ascending order. */
 export class RunBuilder {
   readonly #columns: PositionColumns;
@@ -15,9 +20,15 @@ export class RunBuilder {
   #first = -1;
   #last = -1;
   #count = 0;
+  #bytes = 0;
 
   constructor(columns: PositionColumns) {
     this.#columns = columns;
+  }
+
+  /** Whether the mark has room for one run more. */
+  get hasRoom(): boolean {
+    return this.#bytes + RUN_BYTES <= MAX_RUN_BYTES;
   }
 
   add(k: number): void {
@@ -26,6 +37,7 @@ export class RunBuilder {
       this.#end();
       this.#first = k;
       this.#count = 1;
+      this.#bytes += runBytes(this.#columns, k);
     }
     this.#last = k;
   }
@@ -48,6 +60,17 @@ function areNeighbours({ majors, minors, indexes }: PositionColumns, a: number, 
   return minors[b] === minors[a] && indexes[b] === (indexes[a] ?? 0) + 1;
 }
 
-function positionAt({ majors, minors, indexes }: PositionColumns, k: number): Position {
+/** About what a run takes in a mark: its numbers, and six for the count and what stands between. */
+function runBytes({ majors, minors, indexes }: PositionColumns, k: number): number {
+  return 6 + digits(majors[k] ?? 0) + digits(minors[k] ?? 0) + digits(indexes[k] ?? 0);
+}
+
+function digits(value: number): number {
+  let found = 1;
+  for (let rest = value; rest >= 10; rest /= 10) found++;
+  return found;
+}
+
+export function positionAt({ majors, minors, indexes }: PositionColumns, k: number): Position {
   return { major: majors[k] ?? -1, minor: minors[k] ?? -1, index: indexes[k] ?? -1 };
 }

@@ -3,6 +3,7 @@ import type { LaneId } from '../model/lane.ts';
 import type { Position } from '../model/position.ts';
 import type { PositionRun, Provenance } from '../model/provenance.ts';
 import type { NativeForm, RecordBatch } from '../model/record-batch.ts';
+import type { SchemaReader } from './schema.ts';
 
 /** A stored batch: which records of the source lane it holds and where it lies in the target partition. */
 export interface Stored {
@@ -38,6 +39,13 @@ export interface WriterOptions {
   readonly link: string;
   readonly batching: Batching;
   readonly compression: Compression;
+  /** The schemas of the source's records (`Source.schemas`); without it the target gets none. */
+  readonly schemas?: SchemaReader | undefined;
+  /**
+   * Asked by sinks that do not fence, right before each send: when it says no, nothing may be sent any more, and the writer fails with OTHER_WRITER. A process that stood still
+   * would otherwise write beside the one that has taken its lane over.
+   */
+  readonly mayWrite?: (() => boolean) | undefined;
   /** Ends waiting inside `openWriter` (for another writer to go, for a broker to come back). */
   readonly signal: AbortSignal;
   /** Called in order, once per batch, when the target has stored it. */
@@ -97,7 +105,7 @@ export interface Sink {
   takesWhole(form: NativeForm): boolean;
   /**
    * Whether an open writer keeps any other writer of the same lane out, in this or another process. Where it does not, a lane needs a lease from the state
-   * store before it opens one.
+   * store before it opens one, and `openWriter` resolves only when nothing can be stored any more that an earlier writer of the lane has sent.
    */
   readonly fences: boolean;
   /**

@@ -2,6 +2,7 @@ import type { ByteBudget } from '../lib/byte-budget.ts';
 import type { LaneId } from '../model/lane.ts';
 import type { Position } from '../model/position.ts';
 import type { RecordBatch } from '../model/record-batch.ts';
+import type { SchemaReader } from './schema.ts';
 
 /** What a lane reader hands out: records in order, or a stretch that the source no longer has. */
 export type Delivery =
@@ -59,6 +60,8 @@ export interface LaneReader {
 export interface Source {
   /** Whether it can deliver whole entries. */
   readonly passesWhole: boolean;
+  /** Reads the schemas of a topic's records; left out where records have none. */
+  schemas?(topic: string): SchemaReader;
   /** Opens a lane for reading, the first delivered record being the one at `from` or the next after it. */
   openLane(lane: LaneId, from: Position, options: ReadOptions): Promise<LaneReader>;
   /** The position that `group` will read next according to the source, `undefined` when it never committed. */

@@ -64,6 +64,10 @@ export type PulsarMessage = {
 export type PulsarSendOptions = {
   /** All messages of a partition in one entry; else each is an entry of its own, without batch format. */
   readonly batch?: boolean;
+  /** One entry per key. */
+  readonly keyBased?: boolean;
+  /** By the schema that the topic has, whose version each message then names. */
+  readonly schema?: boolean;
   readonly compression?: PulsarEntry['compression'];
   readonly chunking?: boolean;
   readonly chunkBytes?: number;
@@ -87,6 +91,8 @@ export type PulsarLoadOptions = {
   readonly batch?: number;
   /** Messages per second over all partitions; default: as fast as possible. */
   readonly rate?: number;
+  /** A Pulsar client always is, so it changes nothing. */
+  readonly stubborn?: boolean;
   readonly compression?: PulsarEntry['compression'];
 };
 

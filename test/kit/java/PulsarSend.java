@@ -9,12 +9,14 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import org.apache.pulsar.client.api.BatcherBuilder;
 import org.apache.pulsar.client.api.CompressionType;
 import org.apache.pulsar.client.api.MessageId;
 import org.apache.pulsar.client.api.MessageIdAdv;
 import org.apache.pulsar.client.api.Producer;
 import org.apache.pulsar.client.api.ProducerBuilder;
 import org.apache.pulsar.client.api.PulsarClient;
+import org.apache.pulsar.client.api.Schema;
 import org.apache.pulsar.client.api.TypedMessageBuilder;
 
 /** Sends messages to a Pulsar topic as they are described, one by one, or (batch) all of a partition in one entry. */
@@ -58,9 +60,12 @@ final class PulsarSend {
   private Producer<byte[]> producer(int partition, boolean batch) throws Exception {
     Producer<byte[]> open = producers.get(partition);
     if (open != null) return open;
-    ProducerBuilder<byte[]> builder = client.newProducer().topic(partitions.get(partition)).enableBatching(batch)
+    // With the topic's schema, the client puts its version on each message.
+    Schema<byte[]> schema = call.flag("schema") ? Schema.AUTO_PRODUCE_BYTES() : Schema.BYTES;
+    ProducerBuilder<byte[]> builder = client.newProducer(schema).topic(partitions.get(partition)).enableBatching(batch)
       .compressionType(CompressionType.valueOf(call.text("compression", "NONE")));
     if (batch) builder.batchingMaxMessages(100_000).batchingMaxBytes(4 << 20).batchingMaxPublishDelay(FOREVER_MS, TimeUnit.MILLISECONDS);
+    if (call.flag("keyBased")) builder.batcherBuilder(BatcherBuilder.KEY_BASED);
     if (call.flag("chunking")) builder.enableChunking(true).chunkMaxMessageSize((int) call.number("chunkBytes", 1 << 20));
     if (call.has("producer")) builder.producerName(call.text("producer") + "-" + partition);
     Producer<byte[]> producer = builder.create();

@@ -1,5 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import { type Deferred, deferred } from '../../../lib/deferred.ts';
+import type { FramePool } from '../../../lib/frame-pool.ts';
 import type { Clock } from '../../../spi/clock.ts';
 import type { Log } from '../../../spi/log.ts';
 import { type Connection, connect, type TlsOptions } from '../../../wire/connection.ts';
@@ -8,6 +9,7 @@ import { decodeAuthChallenge, encodeAuthResponse } from '../wire/auth.ts';
 import { decodeClose } from '../wire/close.ts';
 import { COMMAND, decodeFrame } from '../wire/command.ts';
 import { type Connected, decodeConnected, encodeConnect } from '../wire/connect.ts';
+import { type AckResponse, decodeAckResponse, decodeActiveConsumerChange } from '../wire/consumer.ts';
 import { decodeLastMessageId, type LastMessageId } from '../wire/last-message-id.ts';
 import { decodeLookupResponse, type LookupResponse } from '../wire/lookup.ts';
 import { decodeMessage } from '../wire/message.ts';
@@ -17,6 +19,7 @@ import { PING, PONG } from '../wire/ping.ts';
 import { decodeProducerSuccess, type ProducerSuccess } from '../wire/producer.ts';
 import type { ProtoReader } from '../wire/protobuf.ts';
 import { decodeError, decodeSuccess, type Success } from '../wire/reply.ts';
+import { decodeGetOrCreateSchemaResponse, decodeGetSchemaResponse, type SchemaResponse } from '../wire/schema.ts';
 import { decodeSendError, decodeSendReceipt, type SendError, type SendReceipt } from '../wire/send.ts';
 import { serverError } from '../wire/server-error.ts';
 import type { Credentials } from './credentials.ts';
@@ -35,6 +38,9 @@ interface Replies {
   lookupResponse: LookupResponse;
   partitionedMetadataResponse: PartitionedMetadataResponse;
   getLastMessageIdResponse: LastMessageId;
+  ackResponse: AckResponse;
+  getSchemaResponse: SchemaResponse;
+  getOrCreateSchemaResponse: SchemaResponse;
 }
 
 const DECODERS: { readonly [K in keyof Replies]: (body: ProtoReader) => Replies[K] } = {
@@ -43,6 +49,9 @@ const DECODERS: { readonly [K in keyof Replies]: (body: ProtoReader) => Replies[
   lookupResponse: decodeLookupResponse,
   partitionedMetadataResponse: decodePartitionedMetadataResponse,
   getLastMessageIdResponse: decodeLastMessageId,
+  ackResponse: decodeAckResponse,
+  getSchemaResponse: decodeGetSchemaResponse,
+  getOrCreateSchemaResponse: decodeGetOrCreateSchemaResponse,
 };
 
 const REPLY_OF_TYPE: ReadonlyMap<number, keyof Replies> = new Map(
@@ -67,7 +76,10 @@ export interface ProducerEvents {
 
 /** What a reader on this connection hears. */
 export interface ReaderEvents {
+  /** `entry` lies in memory of the connection's frame pool; whoever has copied it may give it back. */
   message(id: MessageId, entry: Buffer): void;
+  /** Of a Failover subscription: whether this consumer is the one that gets messages. */
+  activeChange?(active: boolean): void;
   closed(error: IsthmusError): void;
 }
 
@@ -83,6 +95,8 @@ export interface BrokerConnectionDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly credentials: Credentials;
+  /** Memory for frames; fresh memory when left out. */
+  readonly frames?: FramePool | undefined;
 }
 
 /** A connection to one broker: handshake, keep-alive, requests with their replies, and what comes for producers and readers. */
@@ -111,12 +125,14 @@ export class BrokerConnection {
   static async open(address: BrokerAddress, deps: BrokerConnectionDeps, onClose: () => void): Promise<BrokerConnection> {
     const broker = new BrokerConnection(address, deps);
     const authData = await deps.credentials.data();
+    const { frames } = deps;
     const connection = await connect({
       host: address.host,
       port: address.port,
       tls: address.tls,
       connectTimeoutMillis: CONNECT_TIMEOUT_MILLIS,
       maxFrameBytes: MAX_FRAME_BYTES,
+      allocate: frames === undefined ? undefined : (bytes) => frames.take(bytes),
       onFrame: (frame) => broker.#onFrame(frame),
       onClose: (error) => {
         broker.#end(error);
@@ -240,6 +256,10 @@ export class BrokerConnection {
         return this.#handshake.resolve();
       case COMMAND.closeProducer:
         return this.#onClosed(this.#producers, decodeClose(body).id, 'producer');
+      case COMMAND.activeConsumerChange: {
+        const { consumerId, active } = decodeActiveConsumerChange(body);
+        return this.#readers.get(consumerId)?.activeChange?.(active);
+      }
       case COMMAND.closeConsumer:
         return this.#onClosed(this.#readers, decodeClose(body).id, 'reader');
       case COMMAND.ping:

@@ -29,7 +29,8 @@ export interface ReadEntriesOptions {
   readonly exclusive: boolean;
   /** The entry-level property to be read. */
   readonly property: string;
-  readonly visit: (id: MessageId, metadata: ScannedMetadata) => void;
+  /** `entry` is valid during the call. */
+  readonly visit: (id: MessageId, metadata: ScannedMetadata, entry: Buffer) => void;
 }
 
 /**
@@ -51,7 +52,7 @@ export async function readEntries(connection: BrokerConnection, options: ReadEnt
     const order = compareIds(id, options.from);
     if ((order > 0 || (order === 0 && !options.exclusive)) && compareIds(id, last) <= 0) {
       visited++;
-      options.visit(id, metadata);
+      options.visit(id, metadata, entry);
     }
     if (compareIds(id, last) >= 0) return done.resolve();
     unanswered += Math.max(1, metadata.messages);

@@ -1,4 +1,3 @@
-import { crc32c } from '@node-rs/crc32';
 import { IsthmusError } from '../../../errors.ts';
 import { encodeCloseProducer } from '../wire/close.ts';
 import { encodeProducer } from '../wire/producer.ts';
@@ -17,15 +16,12 @@ export interface ProducerOptions {
 /** A producer that a broker has accepted. */
 export interface Producer {
   readonly name: string;
+  /** The highest sequence id that the broker has accepted under this name, -1 when it does not deduplicate. No proof that it is stored. */
+  readonly lastSequenceId: number;
   /** `metadata` begins with its length; `checksum` covers it and the payload. Both byte ranges must stay untouched until the receipt. */
   send(send: Omit<Send, 'producerId'>, metadata: Buffer, payload: Uint8Array, checksum: number): void;
   /** Resolves when the name is free for others. */
   close(): Promise<void>;
-}
-
-/** The checksum of an entry: CRC-32C over `[metadataSize][MessageMetadata][payload]`. */
-export function entryChecksum(metadata: Buffer, payload: Uint8Array): number {
-  return crc32c(payload, crc32c(metadata));
 }
 
 /** Opens a producer; rejects with what the broker says, OTHER_WRITER when the name is in use on another living connection. */
@@ -39,12 +35,14 @@ export async function openProducer(connection: BrokerConnection, options: Produc
     await connection.request('success', `closing producer ${name}`, (requestId) => encodeCloseProducer(requestId, id));
   };
   connection.addProducer(id, options.events);
+  let lastSequenceId: number;
   try {
     const doing = `opening producer ${name} on ${topic}`;
     const success = await connection.request('producerSuccess', doing, (requestId) =>
       encodeProducer(requestId, { topic, producerId: id, name, epoch }),
     );
     if (!success.ready) throw new IsthmusError('OTHER_WRITER', `${doing}: another producer has the topic for itself`);
+    lastSequenceId = success.lastSequenceId;
   } catch (error) {
     connection.removeProducer(id);
     // After a timeout the broker may still open it, and would then refuse the name to the next try.
@@ -54,6 +52,7 @@ export async function openProducer(connection: BrokerConnection, options: Produc
   }
   return {
     name,
+    lastSequenceId,
     send(send, metadata, payload, checksum) {
       connection.write(encodeSendHead({ producerId: id, ...send }, metadata, checksum, payload.length));
       if (payload.length > 0) connection.write(payload);

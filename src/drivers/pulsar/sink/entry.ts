@@ -1,8 +1,11 @@
-import { formatProvenance, type PositionRun, PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
+import { IsthmusError } from '../../../errors.ts';
+import { formatProvenance, INNER_MARKS_PROPERTY, type PositionRun, PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
 import type { Compression } from '../../../spi/sink.ts';
-import { entryChecksum, type Producer } from '../net/producer.ts';
+import type { Producer } from '../net/producer.ts';
+import { entryChecksum, replacedHeadChecksum } from '../wire/checksum.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import { encodeMetadata } from '../wire/message-metadata.ts';
+import { renamedMetadata } from '../wire/passed-entry.ts';
 import { compressionCode } from './compression.ts';
 
 /** Who holds an entry's bytes: a slab or a copy, shared by the entries of a round. */
@@ -13,21 +16,24 @@ export interface Held {
   abandon(): void;
 }
 
-/** A batch on its way: what is needed to send it, to send it again byte by byte, and to know it in the target's tail. */
+/** An entry on its way: what is needed to send it, to send it again byte by byte, and to know it in the target's tail. */
 export interface Entry {
   readonly sequenceId: number;
   readonly highestSequenceId: number;
+  /** Messages, as its header says. */
+  readonly messages: number;
+  /** Records that are stored with it. */
   readonly count: number;
   readonly runs: readonly PositionRun[];
   /** Store time of the first record, milliseconds since 1970. */
   readonly sourceStoreTime: number;
-  /** Milliseconds since 1970 at which the batch was sealed. */
-  readonly publishTime: number;
   readonly payload: Buffer;
-  readonly uncompressedBytes: number;
-  readonly compression: Compression;
-  /** The key of all its records, in per-key batching. */
-  readonly key: Buffer | undefined;
+  /** Whether it is in batch format: its records then have an index in the target. */
+  readonly batched: boolean;
+  /** Part of a chunked message. */
+  readonly chunk: boolean;
+  /** What its header is made from; `undefined` for an entry that is passed on, which has its frame from the beginning. */
+  readonly batch: BatchHeader | undefined;
   readonly held: Held;
   /** Whether it is the last of its round. */
   readonly endsRound: boolean;
@@ -40,25 +46,48 @@ export interface Entry {
   checksumErrors: number;
 }
 
-interface EntryFrame {
+export interface EntryFrame {
   readonly producerName: string;
+  /** Begins with its four length bytes. */
   readonly metadata: Buffer;
   readonly checksum: number;
 }
 
-/** Where entries come from, as their marks say it. */
+/** The key of all records of an entry, in per-key batching. */
+export interface EntryKey {
+  readonly kind: 'partition' | 'ordering';
+  readonly bytes: Buffer;
+  /** The key stands for bytes, written in base64. */
+  readonly isBase64: boolean;
+}
+
+/** What a batch of ours says of itself, beside what each `Entry` has. */
+export interface BatchHeader {
+  /** Milliseconds since 1970 at which the batch was sealed. */
+  readonly publishTime: number;
+  readonly uncompressedBytes: number;
+  readonly compression: Compression;
+  readonly key: EntryKey | undefined;
+  /** The target's version of the records' schema; empty for none. */
+  readonly schemaVersion: Buffer;
+  /** Whether records in it have marks of their own. */
+  readonly innerMarks: boolean;
+}
+
+/** Where entries come from, as their marks say it, and how marks are sealed. */
 export interface Origin {
   readonly cluster: string;
   readonly topic: string;
   readonly lane: string;
+  readonly seal: (mark: string) => string;
 }
 
 /** Sends an entry; its metadata and checksum are made once per producer name. */
 export function sendEntry(entry: Entry, producer: Producer, origin: Origin): void {
+  const { sequenceId, highestSequenceId, messages, chunk } = entry;
   if (entry.frame?.producerName !== producer.name) entry.frame = frameEntry(entry, producer.name, origin);
-  const { sequenceId, highestSequenceId, count } = entry;
   producer.send(
-    { sequenceId, highestSequenceId, messages: count, chunk: false, marker: false },
+    { sequenceId, highestSequenceId, messages, chunk, marker: false },
     entry.frame.metadata,
     entry.payload,
     entry.frame.checksum,
@@ -75,17 +104,33 @@ export function entryBytes(entry: Entry): number {
 }
 
 function frameEntry(entry: Entry, producerName: string, origin: Origin): EntryFrame {
-  const mark = formatProvenance({ ...origin, runs: entry.runs, time: entry.sourceStoreTime, passed: [] });
-  const metadata = encodeMetadata({
+  if (entry.batch !== undefined) {
+    const metadata = batchMetadata(entry, entry.batch, producerName, origin);
+    return { producerName, metadata, checksum: entryChecksum(metadata, entry.payload) };
+  }
+  if (entry.frame === undefined) throw new IsthmusError('INTERNAL', 'an entry to be passed on has no header');
+  const metadata = renamedMetadata(entry.frame.metadata, producerName);
+  const checksum = replacedHeadChecksum(entry.frame.checksum, entry.frame.metadata, metadata, entry.payload.length);
+  return { producerName, metadata, checksum };
+}
+
+function batchMetadata(entry: Entry, batch: BatchHeader, producerName: string, origin: Origin): Buffer {
+  const { cluster, topic, lane, seal } = origin;
+  const mark = seal(formatProvenance({ cluster, topic, lane, runs: entry.runs, time: entry.sourceStoreTime, passed: [] }));
+  const inner: readonly (readonly [string, string])[] = batch.innerMarks ? [[INNER_MARKS_PROPERTY, '1']] : [];
+  const { key } = batch;
+  return encodeMetadata({
     producerName,
     sequenceId: entry.sequenceId,
-    publishTime: entry.publishTime,
-    properties: [[PROVENANCE_PROPERTY, mark]],
-    partitionKey: entry.key,
-    compression: compressionCode(entry.compression),
-    uncompressedBytes: entry.uncompressedBytes,
+    publishTime: batch.publishTime,
+    properties: [[PROVENANCE_PROPERTY, mark], ...inner],
+    partitionKey: key?.kind === 'partition' ? key.bytes : undefined,
+    partitionKeyIsBase64: key?.isBase64,
+    orderingKey: key?.kind === 'ordering' ? key.bytes : undefined,
+    schemaVersion: batch.schemaVersion.length === 0 ? undefined : batch.schemaVersion,
+    compression: compressionCode(batch.compression),
+    uncompressedBytes: batch.uncompressedBytes,
     // Also for a single record: consumers then do not see the entry's properties.
-    batch: { messages: entry.count, highestSequenceId: entry.highestSequenceId },
+    batch: { messages: entry.messages, highestSequenceId: entry.highestSequenceId },
   });
-  return { producerName, metadata, checksum: entryChecksum(metadata, entry.payload) };
 }

@@ -1,11 +1,10 @@
-import { RunBuilder } from '../../../lib/run-builder.ts';
+import { positionAt, RunBuilder } from '../../../lib/run-builder.ts';
 import { MAX_BATCH_RECORDS, type Slab, type SlabPool } from '../../../lib/slab.ts';
-import type { RecordBatch } from '../../../model/record-batch.ts';
+import { type RecordBatch, RecordFlag } from '../../../model/record-batch.ts';
 import { compress } from './compression.ts';
-import type { Entry, Held } from './entry.ts';
+import type { Entry, EntryKey, Held } from './entry.ts';
 import { javaStringHash } from './partition-hash.ts';
-import { encodeRecord } from './record-encoder.ts';
-import { holdBytes, holdSlab, isSparse, newEntry, type Round, type SealOptions, sealWhole } from './round.ts';
+import { holdBytes, holdSlab, isSparse, newEntry, type Round, type RoundOptions, type SealOptions, sealWhole } from './round.ts';
 
 /** Entries of a round; each costs the broker and its consumers about as much as a whole mixed batch. */
 const MAX_KEYS = 256;
@@ -14,24 +13,25 @@ const TABLE_PLACES = 512;
 
 interface Group {
   /** `undefined` for the records without a key. */
-  readonly key: Buffer | undefined;
+  readonly key: EntryKey | undefined;
   readonly runs: RunBuilder;
   readonly firstRecord: number;
   count: number;
   bytes: number;
+  innerMarks: boolean;
 }
 
 /**
  * One entry per key, as the key-based batcher of Pulsar's Java client makes them: a Key_Shared subscription hands out whole entries, so an entry of
- * several keys would reach a consumer that owns only one of them.
+ * several keys would reach a consumer that owns only one of them. The key is the ordering key where a record has one, for that is what Key_Shared goes by.
  *
- * Records are gathered in order of arrival and sorted by key when the round is sealed. Entries leave in the order of their first records; entry j gets
+ * Records are gathered in order of arrival and sorted by key when the round is sealed. Entries leave in the order of their first records; with queue offsets, entry j gets
  * sequence id `first + j`, which stays below the next round's: a round of n records has at most n entries and spans at least n positions.
  */
 export class KeyedRound implements Round {
   readonly #slab: Slab;
   readonly #pool: SlabPool;
-  readonly #limitBytes: number;
+  readonly #options: RoundOptions;
   readonly #groups: Group[] = [];
   readonly #groupOf = new Int32Array(MAX_BATCH_RECORDS);
   /** Number of the group plus one, 0 = free; open addressing by the key's hash. */
@@ -39,47 +39,58 @@ export class KeyedRound implements Round {
   #keyless = -1;
   #count = 0;
 
-  constructor(slab: Slab, pool: SlabPool, limitBytes: number) {
+  constructor(slab: Slab, pool: SlabPool, options: RoundOptions) {
     this.#slab = slab;
     this.#pool = pool;
-    this.#limitBytes = limitBytes;
+    this.#options = options;
   }
 
   get count(): number {
     return this.#count;
   }
 
+  get schemaVersion(): Buffer {
+    return this.#options.schemaVersion;
+  }
+
   fits(bound: number, batch: RecordBatch, i: number): boolean {
-    if (!this.#slab.fits(this.#count, bound, this.#limitBytes)) return false;
-    return this.#groups.length < MAX_KEYS || this.#find(batch, i) >= 0;
+    if (!this.#slab.fits(this.#count, bound, this.#options.limitBytes)) return false;
+    const group = this.#groups[this.#find(batch, i)];
+    return group === undefined ? this.#groups.length < MAX_KEYS : group.runs.hasRoom;
   }
 
   append(batch: RecordBatch, i: number): void {
     let number = this.#find(batch, i);
     if (number < 0) number = this.#add(batch, i);
     const k = this.#count++;
-    const bytes = this.#slab.append(k, batch, i, encodeRecord);
+    const bytes = this.#slab.append(k, batch, i, this.#options.encode);
     this.#groupOf[k] = number;
     const group = this.#groups[number];
     if (group === undefined) return;
     group.runs.add(k);
     group.count++;
     group.bytes += bytes;
+    group.innerMarks ||= batch.marks?.has(i) === true;
   }
 
   seal(options: SealOptions): Entry[] {
+    const { schemaVersion } = this.#options;
     const only = this.#groups.length === 1 ? this.#groups[0] : undefined;
-    if (only !== undefined) return [sealWhole(this.#slab, this.#count, only.key, this.#pool, options)];
+    if (only !== undefined) {
+      const all = { count: this.#count, runs: only.runs.finish(), key: only.key, schemaVersion, innerMarks: only.innerMarks };
+      return [sealWhole(this.#slab, all, this.#pool, options)];
+    }
     const payloads = this.#sortByKey(options);
-    const first = this.#slab.majors[0] ?? 0;
-    return this.#groups.map((group, j) => {
+    const first = positionAt(this.#slab, 0);
+    return this.#groups.map(({ key, count, runs, firstRecord, bytes, innerMarks }, j) => {
       const { payload, held } = payloads[j] ?? { payload: Buffer.alloc(0), held: holdBytes(this.#pool, 0) };
-      const source = { sequenceId: first + j, highestSequenceId: first + j, count: group.count, runs: group.runs.finish() };
-      const sourceStoreTime = this.#slab.storeTimes[group.firstRecord] ?? 0;
+      const sequenceId = options.ids.takeOne(first);
+      const sourceStoreTime = this.#slab.storeTimes[firstRecord] ?? 0;
       const endsRound = j === this.#groups.length - 1;
+      const source = { sequenceId, highestSequenceId: sequenceId, count, runs: runs.finish(), sourceStoreTime };
       return newEntry(
-        { ...source, sourceStoreTime, key: group.key, payload, uncompressedBytes: group.bytes, held, endsRound },
-        options,
+        { ...source, payload, held, endsRound },
+        { publishTime: options.now, uncompressedBytes: bytes, compression: options.compression, key, schemaVersion, innerMarks },
       );
     });
   }
@@ -118,30 +129,57 @@ export class KeyedRound implements Round {
 
   /** The number of the record's group, -1 when it has none yet. */
   #find(batch: RecordBatch, i: number): number {
-    const start = batch.keyStart[i] ?? -1;
-    if (start < 0) return this.#keyless;
-    return (this.#table[this.#place(batch, start, batch.keyEnd[i] ?? start)] ?? 0) - 1;
+    const kind = keyKind(batch, i);
+    return kind === undefined ? this.#keyless : (this.#table[this.#place(batch, i, kind)] ?? 0) - 1;
   }
 
   #add(batch: RecordBatch, i: number): number {
     const number = this.#groups.length;
-    const start = batch.keyStart[i] ?? -1;
-    const end = batch.keyEnd[i] ?? start;
-    const key = start < 0 ? undefined : Buffer.from(batch.bytes.subarray(start, end));
-    if (key === undefined) this.#keyless = number;
-    else this.#table[this.#place(batch, start, end)] = number + 1;
-    this.#groups.push({ key, runs: new RunBuilder(this.#slab), firstRecord: this.#count, count: 0, bytes: 0 });
+    const kind = keyKind(batch, i);
+    let key: EntryKey | undefined;
+    if (kind === undefined) this.#keyless = number;
+    else {
+      const [start, end] = keyRange(batch, i, kind);
+      key = { kind, bytes: Buffer.from(batch.bytes.subarray(start, end)), isBase64: isBase64(batch, i, kind) };
+      this.#table[this.#place(batch, i, kind)] = number + 1;
+    }
+    const runs = new RunBuilder(this.#slab);
+    this.#groups.push({ key, runs, firstRecord: this.#count, count: 0, bytes: 0, innerMarks: false });
     return number;
   }
 
   /** Where a key stands in the table, or where it belongs. */
-  #place(batch: RecordBatch, start: number, end: number): number {
+  #place(batch: RecordBatch, i: number, kind: EntryKey['kind']): number {
+    const [start, end] = keyRange(batch, i, kind);
     let place = javaStringHash(batch.bytes, start, end) % TABLE_PLACES;
     for (;;) {
       const number = (this.#table[place] ?? 0) - 1;
       const key = this.#groups[number]?.key;
-      if (number < 0 || (key !== undefined && key.compare(batch.bytes, start, end) === 0)) return place;
+      if (number < 0) return place;
+      if (
+        key !== undefined &&
+        key.kind === kind &&
+        key.bytes.compare(batch.bytes, start, end) === 0 &&
+        key.isBase64 === isBase64(batch, i, kind)
+      )
+        return place;
       place = (place + 1) % TABLE_PLACES;
     }
   }
+}
+
+/** Which of its keys a record goes by. */
+function keyKind(batch: RecordBatch, i: number): EntryKey['kind'] | undefined {
+  if ((batch.orderingKeyStart[i] ?? -1) >= 0) return 'ordering';
+  return (batch.keyStart[i] ?? -1) >= 0 ? 'partition' : undefined;
+}
+
+function keyRange(batch: RecordBatch, i: number, kind: EntryKey['kind']): readonly [start: number, end: number] {
+  return kind === 'ordering'
+    ? [batch.orderingKeyStart[i] ?? 0, batch.orderingKeyEnd[i] ?? 0]
+    : [batch.keyStart[i] ?? 0, batch.keyEnd[i] ?? 0];
+}
+
+function isBase64(batch: RecordBatch, i: number, kind: EntryKey['kind']): boolean {
+  return kind === 'partition' && ((batch.flags[i] ?? 0) & RecordFlag.keyIsBase64) !== 0;
 }

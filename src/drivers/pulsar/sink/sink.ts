@@ -2,7 +2,7 @@ import { ByteBudget } from '../../../lib/byte-budget.ts';
 import { SlabPool } from '../../../lib/slab.ts';
 import { entryPosition, type Position } from '../../../model/position.ts';
 import { PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
-import type { RecordBatch } from '../../../model/record-batch.ts';
+import type { NativeForm, RecordBatch } from '../../../model/record-batch.ts';
 import type { DeadLetter, FoundMark, LaneWriter, ScanReport, Sink, WriterOptions } from '../../../spi/sink.ts';
 import type { Rest } from '../admin/rest.ts';
 import { ledgersOf, maxMessageBytesOf } from '../admin/topics.ts';
@@ -35,8 +35,8 @@ export class PulsarSink implements Sink {
     this.#slabs = new SlabPool(new ByteBudget(inFlightBytes));
   }
 
-  takesWhole(): boolean {
-    return false;
+  takesWhole(form: NativeForm): boolean {
+    return form === 'pulsar-entry';
   }
 
   setPartitions(): void {
@@ -82,9 +82,10 @@ export class PulsarSink implements Sink {
         from: start.from,
         exclusive: start.exclusive,
         property: PROVENANCE_PROPERTY,
-        visit: (id, { property }) => {
+        visit: (id, { property, batched }) => {
           const provenance = property === undefined ? undefined : this.#deps.marks.read(property);
-          if (provenance !== undefined) visit({ partition, provenance, target: entryPosition(id.ledger, id.entry, 0) });
+          const target = entryPosition(id.ledger, id.entry, batched ? 0 : -1);
+          if (provenance !== undefined) visit({ partition, provenance, target });
         },
       },
       this.#deps.clock,

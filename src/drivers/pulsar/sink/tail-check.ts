@@ -1,4 +1,4 @@
-import { PROVENANCE_PROPERTY, parseProvenance } from '../../../model/provenance.ts';
+import { PROVENANCE_PROPERTY, type Provenance, readPlace } from '../../../model/provenance.ts';
 import type { BrokerConnection } from '../net/broker-connection.ts';
 import { compareIds, readEntries } from '../net/entry-reader.ts';
 import type { PulsarDeps } from '../options.ts';
@@ -28,7 +28,7 @@ export async function findInTail(connection: BrokerConnection, check: TailCheck,
   let found = 0;
   let foreign: MessageId | undefined;
   const visit = (id: MessageId, metadata: ScannedMetadata): void => {
-    if (!isOurs(metadata, check)) return;
+    if (!isOurs(metadata, check, deps)) return;
     const entry = check.entries.find((each) => matches(each, metadata));
     if (entry === undefined) foreign ??= id;
     else if (entry.target === undefined) {
@@ -53,15 +53,20 @@ export function scanName(deps: PulsarDeps): string {
   return `isthmus-scan-${Math.floor(deps.random() * 2 ** 48).toString(36)}`;
 }
 
-function isOurs(metadata: ScannedMetadata, { producerName, origin }: TailCheck): boolean {
+function isOurs(metadata: ScannedMetadata, { producerName, origin }: TailCheck, { marks }: PulsarDeps): boolean {
   if (isSenderOf(producerName, metadata.producerName)) return true;
-  const mark = metadata.property === undefined ? undefined : parseProvenance(metadata.property);
+  const mark = metadata.property === undefined ? undefined : marks.read(metadata.property);
+  return mark !== undefined && isReadFrom(mark, origin);
+}
+
+function isReadFrom(mark: Provenance, origin: Origin): boolean {
+  const { cluster, topic, lane } = readPlace(mark);
+  // Without `via` a mark that has passed others speaks of a record's origin, not of where its writer has read it.
   return (
-    mark !== undefined &&
-    mark.cluster === origin.cluster &&
-    mark.topic === origin.topic &&
-    mark.lane === origin.lane &&
-    mark.passed.length === 0
+    (mark.passed.length === 0 || mark.via !== undefined) &&
+    cluster === origin.cluster &&
+    topic === origin.topic &&
+    lane === origin.lane
   );
 }
 
@@ -69,6 +74,6 @@ function matches(entry: Entry, metadata: ScannedMetadata): boolean {
   return (
     entry.sequenceId === metadata.sequenceId &&
     entry.highestSequenceId === metadata.highestSequenceId &&
-    entry.count === metadata.messages
+    entry.messages === metadata.messages
   );
 }

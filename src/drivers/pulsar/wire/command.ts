@@ -11,6 +11,7 @@ export const COMMAND = {
   sendReceipt: 7,
   sendError: 8,
   message: 9,
+  ack: 10,
   flow: 11,
   success: 13,
   error: 14,
@@ -23,10 +24,17 @@ export const COMMAND = {
   partitionedMetadataResponse: 22,
   lookup: 23,
   lookupResponse: 24,
+  seek: 28,
   getLastMessageId: 29,
   getLastMessageIdResponse: 30,
+  activeConsumerChange: 31,
+  getSchema: 34,
+  getSchemaResponse: 35,
   authChallenge: 36,
   authResponse: 37,
+  ackResponse: 38,
+  getOrCreateSchema: 39,
+  getOrCreateSchemaResponse: 40,
 } as const;
 
 const TYPE_FIELD = 1;

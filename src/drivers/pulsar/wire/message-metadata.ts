@@ -10,8 +10,8 @@ const UNKNOWN_MARKER = 0;
 
 /**
  * MessageMetadata, the fields that Isthmus writes: producer_name 1, sequence_id 2, publish_time 3, properties 4 (KeyValue: key 1, value 2), partition_key 6,
- * compression 8, uncompressed_size 9, num_messages_in_batch 11, event_time 12, marker_type 20, highest_sequence_id 24, uuid 26, num_chunks_from_msg 27,
- * total_chunk_msg_size 28, chunk_id 29.
+ * compression 8, uncompressed_size 9, num_messages_in_batch 11, event_time 12, schema_version 16, partition_key_b64_encoded 17, ordering_key 18, marker_type 20, highest_sequence_id 24, null_value 25, uuid 26,
+ * num_chunks_from_msg 27, total_chunk_msg_size 28, chunk_id 29.
  */
 export interface EntryMetadata {
   readonly producerName: string;
@@ -20,6 +20,12 @@ export interface EntryMetadata {
   readonly publishTime: number;
   readonly properties: readonly (readonly [name: string, value: string])[];
   readonly partitionKey?: Uint8Array | undefined;
+  /** The key stands for bytes, written in base64. */
+  readonly partitionKeyIsBase64?: boolean | undefined;
+  readonly orderingKey?: Uint8Array | undefined;
+  readonly schemaVersion?: Uint8Array | undefined;
+  /** No value at all, which is not an empty one. */
+  readonly nullValue?: boolean | undefined;
   readonly compression?: number | undefined;
   readonly uncompressedBytes?: number | undefined;
   /** Present makes the payload a batch, also of one message. On a batch the properties above are the entry's own: consumers do not see them. */
@@ -42,8 +48,12 @@ export function encodeMetadata(metadata: EntryMetadata): Buffer {
   if (metadata.uncompressedBytes !== undefined) writer.int(9, metadata.uncompressedBytes);
   if (metadata.batch !== undefined) writer.int(11, metadata.batch.messages);
   if (metadata.eventTime !== undefined) writer.int(12, metadata.eventTime);
+  if (metadata.schemaVersion !== undefined) writer.bytes(16, metadata.schemaVersion);
+  if (metadata.partitionKeyIsBase64 === true) writer.bool(17, true);
+  if (metadata.orderingKey !== undefined) writer.bytes(18, metadata.orderingKey);
   if (metadata.marker === true) writer.int(20, UNKNOWN_MARKER);
   if (metadata.batch !== undefined) writer.int(24, metadata.batch.highestSequenceId);
+  if (metadata.nullValue === true) writer.bool(25, true);
   if (metadata.chunk !== undefined) {
     writer
       .string(26, metadata.chunk.uuid)
@@ -64,6 +74,8 @@ export interface ScannedMetadata {
   readonly sequenceId: number;
   readonly highestSequenceId: number;
   readonly messages: number;
+  /** Whether the payload is in batch format, also of one message. */
+  readonly batched: boolean;
   /** The value of the first entry-level property of the name that was asked for. */
   readonly property: string | undefined;
 }
@@ -74,13 +86,14 @@ export function scanMetadata(body: ProtoReader, propertyName: string): ScannedMe
     sequenceId: -1,
     highestSequenceId: -1,
     messages: 1,
+    batched: false,
     property: undefined as string | undefined,
   };
   readFields(body, (field, reader) => {
     if (field === 1) found.producerName = reader.string();
     else if (field === 2) found.sequenceId = reader.int();
     else if (field === 4) found.property ??= propertyValue(reader.message(), propertyName);
-    else if (field === 11) found.messages = reader.int();
+    else if (field === 11) [found.messages, found.batched] = [reader.int(), true];
     else if (field === 24) found.highestSequenceId = reader.int();
     else return false;
     return true;

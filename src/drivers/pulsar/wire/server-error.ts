@@ -42,7 +42,7 @@ const ROWS: readonly ServerErrorRow[] = [
   { name: 'ProducerFenced', code: 'OTHER_WRITER', retryable: false },
 ];
 
-export const SERVER_ERROR = { checksum: 9 } as const;
+export const SERVER_ERROR = { checksum: 9, topicNotFound: 11 } as const;
 
 /** A broker's error as ours: "doing: cause". */
 export function serverError(error: number, message: string, doing: string): IsthmusError {

@@ -35,7 +35,7 @@ function encoded(record: TestRecord): Buffer {
   const batch = batchOf([{ offset: 0, body: 'first' }, record]);
   const bound = recordBound(batch, 1);
   const target = Buffer.alloc(bound + 7);
-  const end = encodeRecord(batch, 1, target, 7);
+  const end = encodeRecord(batch, 1, target, 7, (mark) => mark);
   expect(end - 7).toBeLessThanOrEqual(bound);
   return target.subarray(7, end);
 }
@@ -84,6 +84,13 @@ describe('a record in a batch', () => {
     const batch = batchOf([{ offset: 0, body: 'packed' }]);
     batch.bodies = new Map([[0, Buffer.from('the whole body')]]);
     const target = Buffer.alloc(recordBound(batch, 0));
-    expect(decode(target.subarray(0, encodeRecord(batch, 0, target, 0))).body.toString()).toBe('the whole body');
+    expect(
+      decode(
+        target.subarray(
+          0,
+          encodeRecord(batch, 0, target, 0, (mark) => mark),
+        ),
+      ).body.toString(),
+    ).toBe('the whole body');
   });
 });

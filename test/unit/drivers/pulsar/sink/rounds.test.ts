@@ -2,13 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../../../../src/drivers/pulsar/sink/entry.ts';
 import { KeyedRound } from '../../../../../src/drivers/pulsar/sink/keyed-round.ts';
-import { recordBound } from '../../../../../src/drivers/pulsar/sink/record-encoder.ts';
+import { encodeRecord, recordBound } from '../../../../../src/drivers/pulsar/sink/record-encoder.ts';
 import { MixedRound, type Round } from '../../../../../src/drivers/pulsar/sink/round.ts';
-import { MAX_BATCH_RECORDS, SLAB_BYTES, SlabPool } from '../../../../../src/lib/slab.ts';
+import { SequenceIds } from '../../../../../src/drivers/pulsar/sink/sequence-ids.ts';
 import { ByteBudget } from '../../../../../src/lib/byte-budget.ts';
+import { type EncodeRecord, MAX_BATCH_RECORDS, SLAB_BYTES, SlabPool } from '../../../../../src/lib/slab.ts';
 import { batchOf, type TestRecord } from '../../../../kit/pulsar-writing.ts';
 
-const OPTIONS = { compression: 'none', now: 5 } as const;
+const encode: EncodeRecord = (batch, i, target, at) => encodeRecord(batch, i, target, at, (mark) => mark);
+const ROUND = { limitBytes: SLAB_BYTES, schemaVersion: Buffer.alloc(0), encode };
 
 function gather(
   make: typeof MixedRound | typeof KeyedRound,
@@ -18,10 +20,10 @@ function gather(
   const batch = batchOf(records);
   const slab = pool.take(SLAB_BYTES, true);
   if (slab === undefined) throw new Error('no slab');
-  const round: Round = new make(slab, pool, SLAB_BYTES);
+  const round: Round = new make(slab, pool, ROUND);
   let taken = 0;
   while (taken < records.length && round.fits(recordBound(batch, taken), batch, taken)) round.append(batch, taken++);
-  return { entries: round.seal(OPTIONS), taken };
+  return { entries: round.seal({ compression: 'none', now: 5, ids: new SequenceIds() }), taken };
 }
 
 function poolOf(budget: ByteBudget): SlabPool {
@@ -82,7 +84,7 @@ describe('a keyed round', () => {
       fc.property(history, (records) => {
         const { entries } = gather(KeyedRound, records);
         const keys = [...new Set(records.map(({ key }) => key))];
-        expect(entries.map((entry) => entry.key?.toString())).toEqual(keys);
+        expect(entries.map((entry) => entry.batch?.key?.bytes.toString())).toEqual(keys);
         for (const [j, entry] of entries.entries()) {
           const own = records.filter(({ key }) => key === keys[j]);
           expect(offsetsOf(entry)).toEqual(own.map(({ offset }) => offset));

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { entryChecksum } from '../../../../../src/drivers/pulsar/net/producer.ts';
 import { decodeAuthChallenge, encodeAuthResponse } from '../../../../../src/drivers/pulsar/wire/auth.ts';
+import { entryChecksum } from '../../../../../src/drivers/pulsar/wire/checksum.ts';
 import { decodeClose, encodeCloseConsumer, encodeCloseProducer } from '../../../../../src/drivers/pulsar/wire/close.ts';
 import { decodeFrame, type IncomingCommand } from '../../../../../src/drivers/pulsar/wire/command.ts';
 import { decodeConnected, encodeConnect } from '../../../../../src/drivers/pulsar/wire/connect.ts';
@@ -178,6 +178,7 @@ describe('an entry', () => {
       sequenceId: 125000,
       highestSequenceId: 125001,
       messages: 2,
+      batched: true,
       property: '1;rmq-east;orders;broker-a:3;125000+2;md',
     });
   });
