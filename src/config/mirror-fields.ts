@@ -106,6 +106,10 @@ const transform = z.strictObject({
     .record(propertyName, propertyName)
     .prefault({})
     .refine(fewProperties, TOO_MANY)
+    .refine((names) => new Set(Object.values(names)).size === Object.keys(names).length, {
+      message: 'must not give several properties one name',
+      params: { plain: true },
+    })
     .meta({
       description: 'Other names for properties: old name to new name. What had the new name is replaced.',
       examples: [{ cust: 'customer' }],

@@ -1,8 +1,10 @@
 import type { KeyRule } from '../../model/mirror-spec.ts';
-import { PROPERTY_ROW, type RecordBatch } from '../../model/record-batch.ts';
+import { PROPERTY_ROW, type RecordBatch, RecordFlag } from '../../model/record-batch.ts';
 import type { Stage } from '../../spi/stage.ts';
+import { rowOf } from './property-bytes.ts';
 
 const PROPERTY_OF = { 'sharding-key': '__SHARDINGKEY', keys: 'KEYS' } as const;
+const SPACE = 0x20;
 
 /** Chooses another property as the ordering key; `undefined` for the rule that the source driver has applied already. */
 export function keyBy(rule: KeyRule): Stage | undefined {
@@ -14,16 +16,16 @@ export function keyBy(rule: KeyRule): Stage | undefined {
 }
 
 function setKey(batch: RecordBatch, i: number, name: Buffer, firstWord: boolean): void {
-  batch.keyStart[i] = -1;
-  batch.keyEnd[i] = -1;
-  for (let row = batch.propertyFirst[i] ?? 0; row < (batch.propertyFirst[i + 1] ?? 0); row++) {
-    const [nameStart = 0, nameEnd = 0, start = 0, end = 0] = batch.properties.subarray(
-      row * PROPERTY_ROW,
-      (row + 1) * PROPERTY_ROW,
-    );
-    if (nameEnd - nameStart !== name.length || name.compare(batch.bytes, nameStart, nameEnd) !== 0) continue;
-    const space = firstWord ? batch.bytes.subarray(start, end).indexOf(0x20) : -1;
-    batch.keyStart[i] = start;
-    batch.keyEnd[i] = space < 0 ? end : start + space;
-  }
+  const row = rowOf(batch, i, name);
+  const at = row * PROPERTY_ROW;
+  const start = row < 0 ? -1 : (batch.properties[at + 2] ?? -1);
+  const end = row < 0 ? -1 : (batch.properties[at + 3] ?? -1);
+  const space = firstWord && row >= 0 ? batch.bytes.subarray(start, end).indexOf(SPACE) : -1;
+  const keyEnd = space < 0 ? end : start + space;
+  if (batch.keyStart[i] === start && batch.keyEnd[i] === keyEnd) return;
+  batch.keyStart[i] = start;
+  batch.keyEnd[i] = keyEnd;
+  // What the property says is text, and the record as its broker stored it has another key.
+  batch.flags[i] = (batch.flags[i] ?? 0) & ~RecordFlag.keyIsBase64;
+  batch.nativeStart[i] = -1;
 }

@@ -6,6 +6,7 @@ import { alreadyStored } from './already-stored.ts';
 import { filterBy } from './filter.ts';
 import { keyBy } from './key-by.ts';
 import { loopCut } from './loop-cut.ts';
+import { transformBy } from './transform.ts';
 
 /** The stages of a lane in their order; those that would do nothing are left out. */
 export function stagesOf(options: {
@@ -21,5 +22,6 @@ export function stagesOf(options: {
     loopCut({ sourceCluster, targetCluster, marks, onDamagedMarks }),
     filterBy(spec.filter),
     spec.routing.mode === 'key' ? keyBy(spec.routing.by) : undefined,
+    transformBy(spec.transform),
   ].filter((stage) => stage !== undefined);
 }

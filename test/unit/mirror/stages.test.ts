@@ -8,7 +8,7 @@ import { keyBy } from '../../../src/mirror/stages/key-by.ts';
 import { loopCut } from '../../../src/mirror/stages/loop-cut.ts';
 import { offsetPosition } from '../../../src/model/position.ts';
 import { formatProvenance, type MarkCodec, plainMarks } from '../../../src/model/provenance.ts';
-import type { RecordBatch } from '../../../src/model/record-batch.ts';
+import { type RecordBatch, RecordFlag } from '../../../src/model/record-batch.ts';
 import type { Stage, Verdicts } from '../../../src/spi/stage.ts';
 
 const BODY = Buffer.from('body');
@@ -60,6 +60,28 @@ describe('the filter', () => {
     const batch = batchOf({ properties: { zone: 'a' } }, { properties: { zone: 'c' } });
     batch.extras = new Map([[0, [['zone', 'c']]]]);
     expect(judge(filterBy({ tags: [], properties: { zone: ['c'] } }), batch)).toEqual([undefined, undefined]);
+  });
+
+  it('asks for values that a property must not have, and passes a record without it', () => {
+    const batch = batchOf({ properties: { kind: 'test' } }, { properties: { kind: 'real' } }, {});
+    expect(judge(filterBy({ tags: [], properties: {}, except: { kind: ['test', 'load'] } }), batch)).toEqual([
+      'property',
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('asks for properties that are there, or are not, with any value', () => {
+    const batch = batchOf({ properties: { id: '' } }, { properties: { id: '1', debug: '' } }, { properties: { debug: 'x' } }, {});
+    const here = { tags: [], properties: {} };
+    expect(judge(filterBy({ ...here, present: ['id'] }), batch)).toEqual([undefined, undefined, 'property', 'property']);
+    expect(judge(filterBy({ ...here, absent: ['debug'] }), batch)).toEqual([undefined, 'property', 'property', undefined]);
+    expect(judge(filterBy({ ...here, present: ['id'], absent: ['debug'] }), batch)).toEqual([
+      undefined,
+      'property',
+      'property',
+      'property',
+    ]);
   });
 
   it('leaves alone what was dropped before', () => {
@@ -193,6 +215,15 @@ describe('the key for routing', () => {
 
   it('is the one that the driver chose, at no cost, by default', () => {
     expect(keyBy({ kind: 'default' })).toBeUndefined();
+  });
+
+  it('takes the record away from its stored form where it is another key, and only there', () => {
+    const records = batchOf({ properties: { id: 'a' } }, { properties: {} });
+    records.nativeStart.fill(0);
+    records.flags.fill(RecordFlag.keyIsBase64 | RecordFlag.nullValue);
+    judge(keyBy({ kind: 'property', name: 'id' }), records);
+    expect([records.nativeStart[0], records.nativeStart[1]]).toEqual([-1, 0]);
+    expect([records.flags[0], records.flags[1]]).toEqual([RecordFlag.nullValue, RecordFlag.keyIsBase64 | RecordFlag.nullValue]);
   });
 
   it('is not a property whose name only begins alike', () => {
