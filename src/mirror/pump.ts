@@ -263,8 +263,16 @@ export class Pump {
     recorder.gap(gap.reason, Math.abs(neighbourDistance(gap.from, gap.to) ?? 0));
     log.error('source-gap', { from: note.from, to: note.to, reason: gap.reason });
     this.#options.onGap(note);
+    if (gap.reason === 'recreated' && context.spec.onRecreated === 'stop') await this.#stopAtRecreated(note);
     if (comparePositions(gap.to, gap.from) >= 0) watermark.begin(gap.from, gap.to, context.clock.now(), 0);
     else await this.#goBack(gap);
+  }
+
+  async #stopAtRecreated({ from, to }: GapNote): Promise<void> {
+    const { topic, lane } = this.#options.plan.lane;
+    await this.#settle();
+    const what = `reading ${topic} ${lane}: the topic was deleted and made again; it goes on at ${to}, where ${from} was reached before`;
+    throw new IsthmusError('SOURCE_REWOUND', `${what}. Set onRecreated: follow to mirror the new one, and restart the mirror`);
   }
 
   /**
