@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { hostname } from 'node:os';
 import type { ClusterConfig, Config } from './config/types.ts';
 import { Supervisor } from './control/supervisor.ts';
 import { openPulsar } from './drivers/pulsar/driver.ts';
@@ -13,6 +14,7 @@ import { keyedMarks } from './lib/keyed-marks.ts';
 import { systemRandom } from './lib/random.ts';
 import { createLog } from './metrics/log.ts';
 import { createMetrics } from './metrics/prometheus.ts';
+import { LeaseKeeper } from './mirror/lease-keeper.ts';
 import type { MarkCodec } from './model/provenance.ts';
 import type { Clock } from './spi/clock.ts';
 import type { CheckItem, Cluster } from './spi/cluster.ts';
@@ -85,8 +87,10 @@ export async function startApp(config: Config, version: string): Promise<App> {
     await Promise.all([...clusters.values()].map((cluster) => cluster.close()));
     await store.close();
   };
+  const leases = new LeaseKeeper({ store: store.leases, owner: processName(config.region, deps.random), clock, log });
   const supervisor = new Supervisor({
     ...deps,
+    leases,
     region: config.region,
     version,
     clusters: new Map([...clusters].map(([name, cluster]) => [name, { cluster, region: config.clusters[name]?.region ?? '' }])),
@@ -125,6 +129,12 @@ export async function startApp(config: Config, version: string): Promise<App> {
       log.info('stopped');
     },
   };
+}
+
+/** Tells this process from all others, and people where it runs. */
+function processName(region: string, random: () => number): string {
+  const own = Math.floor(random() * 36 ** 6).toString(36);
+  return `${region}/${hostname()}:${process.pid}/${own.padStart(6, '0')}`;
 }
 
 /** The version of package.json, which lies one level above both src/ and dist/. */

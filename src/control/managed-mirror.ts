@@ -3,6 +3,7 @@ import { within } from '../lib/abort.ts';
 import type { ByteBudget } from '../lib/byte-budget.ts';
 import { forEachLimited } from '../lib/concurrency.ts';
 import type { LanePlan } from '../mirror/lane-plan.ts';
+import type { LeaseKeeper } from '../mirror/lease-keeper.ts';
 import { Mirror } from '../mirror/mirror.ts';
 import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
 import type { MarkCodec } from '../model/provenance.ts';
@@ -33,6 +34,7 @@ export interface ManagedDeps {
   readonly recorder: Recorder;
   readonly random: () => number;
   readonly marks: MarkCodec;
+  readonly leases: LeaseKeeper;
   readonly budget: ByteBudget;
   /** Whether another mirror of the link has this source topic already; its name, for the message. */
   readonly ownerOf: (topic: string, asking: MirrorKey) => string | undefined;
@@ -156,6 +158,7 @@ export class ManagedMirror {
       log: this.#log,
       random,
       marks: this.#deps.marks,
+      leases: this.#deps.leases,
     };
     return new Mirror(
       { key: this.key, context, store, recorder, group: groupName(this.key, this.#target.name, this.spec) },

@@ -1,6 +1,7 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
 import { within } from '../lib/abort.ts';
 import type { ByteBudget } from '../lib/byte-budget.ts';
+import type { LeaseKeeper } from '../mirror/lease-keeper.ts';
 import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
 import type { MarkCodec } from '../model/provenance.ts';
 import type { Clock } from '../spi/clock.ts';
@@ -31,6 +32,7 @@ export interface SupervisorDeps {
   readonly recorder: Recorder;
   readonly random: () => number;
   readonly marks: MarkCodec;
+  readonly leases: LeaseKeeper;
   readonly budget: ByteBudget;
 }
 
@@ -214,9 +216,9 @@ export class Supervisor implements Control {
 
   #startMirror(wanted: WantedMirror): void {
     const link = this.#link(wanted.key.link);
-    const { store, clock, log, recorder, random, marks, budget } = this.#deps;
+    const { store, clock, log, recorder, random, marks, leases, budget } = this.#deps;
     const ownerOf = (topic: string, asking: MirrorKey): string | undefined => this.#ownerOf(topic, asking);
-    const deps = { store, clock, log, recorder, random, marks, budget, ownerOf };
+    const deps = { store, clock, log, recorder, random, marks, leases, budget, ownerOf };
     if (this.#abort.signal.aborted) return;
     const managed = new ManagedMirror(wanted.key, link, wanted.spec, this.#cluster(link.from), this.#cluster(link.to), deps);
     this.#running.set(mirrorName(wanted.key), managed);

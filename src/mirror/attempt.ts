@@ -6,6 +6,7 @@ import type { Log } from '../spi/log.ts';
 import type { LaneWriter, Stored } from '../spi/sink.ts';
 import type { LaneReader } from '../spi/source.ts';
 import type { GapNote, LaneParts, LanePlan, MirrorContext } from './lane-plan.ts';
+import type { LaneLease } from './lease-keeper.ts';
 import { LEAVE_MILLIS, leave } from './leave.ts';
 import type { Progress } from './progress.ts';
 import { Pump, type PumpOptions } from './pump.ts';
@@ -17,6 +18,8 @@ export interface LaneMemory {
   shared: boolean;
   /** The source holds new records from here on, under positions that were used before: no older mark is believed. */
   rewoundTo: Position | undefined;
+  /** Whether something that was sent to the target may still be on its way there. */
+  unsettled: boolean;
 }
 
 /** What an attempt tells its lane. */
@@ -39,6 +42,8 @@ export interface AttemptParts extends Pick<LaneParts, 'group' | 'recorder' | 're
   readonly log: Log;
   readonly progress: Progress;
   readonly memory: LaneMemory;
+  /** `undefined` where the target itself keeps other writers out. */
+  readonly lease: LaneLease | undefined;
   readonly events: AttemptEvents;
   /** The lane is to end: what is in flight is given time first, by `drain`. */
   readonly closing: AbortSignal;
@@ -55,6 +60,7 @@ export class Attempt {
   #pump: Pump | undefined;
   /** Whether the attempt has all its writers. */
   #opened = false;
+  #writerFailed = false;
   #detached = false;
 
   constructor(parts: AttemptParts) {
@@ -85,6 +91,8 @@ export class Attempt {
     const { plan, progress, memory, events } = this.#parts;
     const { signal } = this.#abort;
     try {
+      await this.#takeLease();
+      memory.unsettled = true;
       for (const partition of plan.partitions) {
         const opening = this.#openWriter(partition);
         this.#writers.set(partition, await untilAborted(opening, signal, (late) => void this.#leave(late.close(0))));
@@ -109,7 +117,8 @@ export class Attempt {
 
   /** Lets go of everything that was opened; what fails or hangs must not keep the rest from being closed. */
   async #end(): Promise<void> {
-    const { closing, lastCommit } = this.#parts;
+    const { closing, lastCommit, memory } = this.#parts;
+    if (this.#opened && !this.#writerFailed) memory.unsettled = [...this.#writers.values()].some(({ inFlight }) => inFlight > 0);
     const ending = [...this.#writers.values()].map((writer) => writer.close(0));
     if (this.#reader !== undefined && closing.aborted) ending.push(lastCommit(this.#reader));
     await Promise.all(ending.map((each) => this.#leave(each)));
@@ -157,8 +166,19 @@ export class Attempt {
     await this.#pump.run();
   }
 
+  /** Before the writers are opened and the target is looked at (L1), and for as long as the attempt lasts. */
+  async #takeLease(): Promise<void> {
+    const { lease } = this.#parts;
+    if (lease === undefined) return;
+    const { signal } = this.#abort;
+    const onTrouble = (error: IsthmusError): void => this.#onTrouble('lease', error);
+    await lease.take({ onTrouble, onLost: (error) => this.#abort.abort(error) }, signal);
+    if (signal.aborted) throw signal.reason;
+    this.#onTrouble('lease', undefined);
+  }
+
   #openWriter(partition: number): Promise<LaneWriter> {
-    const { context, plan } = this.#parts;
+    const { context, plan, lease } = this.#parts;
     const { spec, link, sourceCluster } = context;
     return context.sink.openWriter({
       topic: plan.targetTopic,
@@ -168,8 +188,13 @@ export class Attempt {
       link,
       batching: spec.batching,
       compression: spec.compression,
+      schemas: context.source.schemas?.(plan.lane.topic),
       onStored: (stored) => this.#onStored(stored),
-      onFailed: (error) => this.#abort.abort(error),
+      mayWrite: lease === undefined ? undefined : () => lease.valid,
+      onFailed: (error) => {
+        this.#writerFailed = true;
+        this.#abort.abort(error);
+      },
       onTrouble: (error) => this.#onTrouble(`writer ${partition}`, error),
       signal: this.#abort.signal,
     });

@@ -9,6 +9,7 @@ import type { LaneRecorder } from '../spi/recorder.ts';
 import type { Sink } from '../spi/sink.ts';
 import type { Source } from '../spi/source.ts';
 import type { Checkpoint } from '../spi/state-store.ts';
+import type { LeaseKeeper } from './lease-keeper.ts';
 
 /** What a lane needs to know of its mirror; the same for all its lanes. */
 export interface MirrorContext {
@@ -23,6 +24,8 @@ export interface MirrorContext {
   readonly log: Log;
   readonly random: () => number;
   readonly marks: MarkCodec;
+  /** Used for targets that keep no other writer out. */
+  readonly leases: LeaseKeeper;
 }
 
 export interface LanePlan {

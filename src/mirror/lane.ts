@@ -7,6 +7,7 @@ import type { LaneReader } from '../spi/source.ts';
 import type { Checkpoint, IndexEntry } from '../spi/state-store.ts';
 import { Attempt, type LaneMemory } from './attempt.ts';
 import type { GapNote, LaneParts, LanePhase, LanePlan, MirrorContext } from './lane-plan.ts';
+import type { LaneLease } from './lease-keeper.ts';
 import { LEAVE_MILLIS } from './leave.ts';
 import { Progress } from './progress.ts';
 
@@ -42,7 +43,8 @@ export class Lane {
   #closing: Promise<void> | undefined;
   #running: Promise<void> | undefined;
   readonly #parts: LaneParts;
-  readonly #memory: LaneMemory = { shared: false, rewoundTo: undefined };
+  readonly #memory: LaneMemory = { shared: false, rewoundTo: undefined, unsettled: false };
+  readonly #lease: LaneLease | undefined;
   readonly gaps: GapNote[] = [];
   recordsStored = 0;
   recordsDropped = 0;
@@ -53,6 +55,7 @@ export class Lane {
     this.#context = context;
     this.#parts = parts;
     this.#recorder = parts.recorder;
+    this.#lease = context.sink.fences ? undefined : context.leases.open(leaseName(plan, context));
     this.#progress = new Progress(plan, context.clock);
     this.#log = context.log.child({ topic: plan.lane.topic, lane: plan.lane.lane });
     this.#caughtUpAt = context.clock.now();
@@ -111,9 +114,9 @@ export class Lane {
     return Math.max(0, (this.#context.clock.now() - oldest) / 1000);
   }
 
-  /** What has to be kept now; see Progress. */
+  /** What has to be kept now; see Progress. Nothing while another process may have the lane: what it has kept since is newer. */
   takeCheckpoint(): { checkpoint: Checkpoint; index: readonly IndexEntry[] } | undefined {
-    return this.#progress.take();
+    return this.#lease?.lost === true ? undefined : this.#progress.take();
   }
 
   /** The store has kept what `takeCheckpoint` gave, or it has not. */
@@ -159,13 +162,18 @@ export class Lane {
         const since = this.#context.clock.now();
         this.#phase = error.retryable ? { kind: 'waiting', error, since } : { kind: 'stopped', error, since };
         this.#log.warn(error.retryable ? 'lane-waits' : 'lane-stopped', { code: error.code, detail: error.message });
-        if (!error.retryable) return;
+        if (!error.retryable) return await this.release();
         failures = this.#context.clock.monotonic() - startedAt > 60_000 ? 0 : failures + 1;
         const wait =
           Math.min(MAX_RETRY_MILLIS, MIN_RETRY_MILLIS * 2 ** Math.min(failures, 10)) * (0.5 + this.#context.random() / 2);
         await this.#context.clock.sleep(wait, this.#abort.signal);
       }
     }
+  }
+
+  /** Lets another process have the lane, after its last checkpoint was kept. Never rejects, and takes at most 1 s. */
+  async release(): Promise<void> {
+    if (this.#lease !== undefined) await within(this.#lease.end(!this.#memory.unsettled), this.#context.clock, LEAVE_MILLIS);
   }
 
   #tryOnce(): Promise<void> {
@@ -178,6 +186,7 @@ export class Lane {
       log: this.#log,
       progress: this.#progress,
       memory: this.#memory,
+      lease: this.#lease,
       closing: this.#abort.signal,
       lastCommit: (reader) => this.#commitTo(reader),
       events: {
@@ -236,4 +245,9 @@ export class Lane {
     if (this.gaps.length > MAX_GAP_NOTES) this.gaps.shift();
     this.#progress.markDirty();
   }
+}
+
+/** What the lease keeps apart: writers of one lane over one link, whatever its mirror is called and wherever it writes. */
+function leaseName({ lane }: LanePlan, { link, sourceCluster }: MirrorContext): string {
+  return [link, sourceCluster, lane.topic, lane.lane].join(' ');
 }

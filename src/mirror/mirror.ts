@@ -87,13 +87,14 @@ export class Mirror {
     for (const lane of this.#lanes.values()) lane.markDirty();
   }
 
-  /** Ends all lanes, each after what is in flight was stored, and keeps their last checkpoints. Takes at most 9 s. */
+  /** Ends all lanes, each after what is in flight was stored, and keeps their last checkpoints. Takes at most 10 s. */
   async close(): Promise<void> {
     this.#abort.abort();
     await Promise.all(this.lanes.map((lane) => lane.close()));
     const { clock, log } = this.#deps.context;
     if (!(await within(this.#save(), clock, LAST_SAVE_MILLIS)))
       log.warn('last-checkpoint-not-kept', { afterMillis: LAST_SAVE_MILLIS });
+    await Promise.all(this.lanes.map((lane) => lane.release()));
     this.#lanes.clear();
   }
 
@@ -124,6 +125,7 @@ export class Mirror {
     if (lanes.length === 0) return;
     await Promise.all(lanes.map(([, lane]) => lane.close()));
     await this.#save();
+    await Promise.all(lanes.map(([, lane]) => lane.release()));
     for (const [key] of lanes) this.#lanes.delete(key);
   }
 

@@ -58,7 +58,11 @@ export const MAX_ROUND_RECORDS = 8_192;
 const SOURCE_END_CHECKS = 10;
 const SOURCE_END_CHECK_MILLIS = 1_000;
 
-export async function recover(source: Pick<Source, 'committed' | 'resolveStart'>, sink: Sink, plan: RecoveryPlan): Promise<Recovery> {
+export async function recover(
+  source: Pick<Source, 'committed' | 'resolveStart'>,
+  sink: Sink,
+  plan: RecoveryPlan,
+): Promise<Recovery> {
   if (plan.checkpoint !== undefined) return fromCheckpoint(sink, plan, plan.checkpoint);
   const committed = await source.committed(plan.lane, plan.group);
   const looks: Look[] = [];

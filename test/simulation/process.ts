@@ -5,12 +5,14 @@ import { type Faults, MemoryNetwork } from '../../src/drivers/memory/network.ts'
 import type { QueueBroker } from '../../src/drivers/memory/queue-broker.ts';
 import { IsthmusError } from '../../src/errors.ts';
 import { ByteBudget } from '../../src/lib/byte-budget.ts';
+import { LeaseKeeper } from '../../src/mirror/lease-keeper.ts';
 import type { MirrorSpec } from '../../src/model/mirror-spec.ts';
 import { plainMarks } from '../../src/model/provenance.ts';
 import type { Clock } from '../../src/spi/clock.ts';
 import type { Log, LogFields } from '../../src/spi/log.ts';
 import type { LaneRecorder, Recorder } from '../../src/spi/recorder.ts';
 import type { Checkpoint, StateStore } from '../../src/spi/state-store.ts';
+import type { MemoryStore } from '../../src/state/memory/store.ts';
 import type { SeededRandom } from './random.ts';
 import type { ProcessClock, VirtualTime } from './virtual-time.ts';
 
@@ -27,7 +29,7 @@ export interface Surroundings {
   readonly time: VirtualTime;
   readonly source: QueueBroker;
   readonly target: EntryBroker;
-  readonly store: StateStore;
+  readonly store: MemoryStore;
   readonly storeIsAway: () => boolean;
   readonly faults: () => Faults;
   readonly targetIsAway: () => boolean;
@@ -58,7 +60,9 @@ export class SimulatedProcess {
     const log = (line: LogLine): void => {
       if (this.alive) surroundings.onLog(line);
     };
+    const leases = surroundings.store.leases(this.#clock);
     this.supervisor = new Supervisor({
+      leases: new LeaseKeeper({ store: leases, owner: `process ${random.next()}`, clock: this.#clock, log: makeLog(log) }),
       region: 'west',
       version: '0.0.0',
       clusters: new Map([

@@ -4,12 +4,22 @@ interface Timer {
   readonly at: number;
   readonly order: number;
   readonly run: () => void;
-  readonly owner: { alive: boolean };
+  readonly owner: Owner;
 }
 
-/** A clock of one process: it can be made to stand still for ever, which is what kill -9 does to a process. */
+interface Owner {
+  alive: boolean;
+  /** Nothing of it runs before. */
+  frozenUntil: number;
+}
+
+/** A clock of one process: it can be made to stand still, for a while or for ever, which is what kill -9 does to a process. */
 export interface ProcessClock extends Clock {
   kill(): void;
+  /** Nothing runs for so long; then all that is due does. */
+  freeze(millis: number): void;
+  /** Moves the time of day. */
+  step(millis: number): void;
 }
 
 const EPOCH = 1_760_000_000_000;
@@ -26,7 +36,8 @@ export class VirtualTime {
   }
 
   clock(): ProcessClock {
-    const owner = { alive: true };
+    const owner: Owner = { alive: true, frozenUntil: 0 };
+    let stepped = 0;
     const timer = (millis: number, run: () => void): (() => void) => {
       let wanted = true;
       this.#push({ at: this.#millis + Math.max(0, millis), order: this.#order++, run: () => wanted && run(), owner });
@@ -35,7 +46,7 @@ export class VirtualTime {
       };
     };
     return {
-      now: () => EPOCH + Math.floor(this.#millis),
+      now: () => EPOCH + Math.floor(this.#millis + stepped),
       monotonic: () => this.#millis,
       timer,
       sleep: (millis, signal) =>
@@ -52,6 +63,12 @@ export class VirtualTime {
       kill: () => {
         owner.alive = false;
       },
+      freeze: (millis) => {
+        owner.frozenUntil = this.#millis + millis;
+      },
+      step: (millis) => {
+        stepped += millis;
+      },
     };
   }
 
@@ -62,6 +79,10 @@ export class VirtualTime {
     for (let next = this.#timers[0]; next !== undefined && next.at <= end; next = this.#timers[0]) {
       this.#pop();
       if (!next.owner.alive) continue;
+      if (next.owner.frozenUntil > Math.max(this.#millis, next.at)) {
+        this.#push({ ...next, at: next.owner.frozenUntil });
+        continue;
+      }
       this.#millis = Math.max(this.#millis, next.at);
       next.run();
       await settle();

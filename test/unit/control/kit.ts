@@ -5,6 +5,7 @@ import { type Faults, MemoryNetwork, NO_FAULTS } from '../../../src/drivers/memo
 import { type MemoryMessage, QueueBroker } from '../../../src/drivers/memory/queue-broker.ts';
 import { IsthmusError } from '../../../src/errors.ts';
 import { ByteBudget } from '../../../src/lib/byte-budget.ts';
+import { LeaseKeeper } from '../../../src/mirror/lease-keeper.ts';
 import type { MirrorSpec } from '../../../src/model/mirror-spec.ts';
 import { plainMarks } from '../../../src/model/provenance.ts';
 import type { Cluster } from '../../../src/spi/cluster.ts';
@@ -73,6 +74,7 @@ export class Stage {
         { name: 'back', from: 'west', to: 'east' },
       ],
       marks: plainMarks,
+      leases: new LeaseKeeper({ store: this.store.leases(clock), owner: 'p', clock, log: makeLog(() => undefined) }),
       fileMirrors: mirrors.map((spec) => ({ link: spec.name.startsWith('back') ? 'back' : 'l', spec })),
       store: this.#storeOf(wrap),
       clock,

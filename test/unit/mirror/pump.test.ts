@@ -3,6 +3,7 @@ import { makeBatch } from '../../../src/drivers/memory/batch.ts';
 import { IsthmusError } from '../../../src/errors.ts';
 import { ByteBudget } from '../../../src/lib/byte-budget.ts';
 import { type Deferred, deferred } from '../../../src/lib/deferred.ts';
+import { LeaseKeeper } from '../../../src/mirror/lease-keeper.ts';
 import { PositionSet } from '../../../src/mirror/position-set.ts';
 import { Pump } from '../../../src/mirror/pump.ts';
 import { MAX_ROUND_RECORDS } from '../../../src/mirror/recovery.ts';
@@ -14,6 +15,7 @@ import type { RecordBatch } from '../../../src/model/record-batch.ts';
 import type { LaneRecorder } from '../../../src/spi/recorder.ts';
 import type { AppendResult, LaneWriter, Sink } from '../../../src/spi/sink.ts';
 import type { Delivery, LaneReader, Source } from '../../../src/spi/source.ts';
+import { MemoryStore } from '../../../src/state/memory/store.ts';
 import { makePlan } from '../../simulation/plan.ts';
 import { makeLog, SILENT_RECORDER } from '../../simulation/process.ts';
 import { settle, VirtualTime } from '../../simulation/virtual-time.ts';
@@ -148,6 +150,12 @@ describe('Pump', () => {
         spec,
         sourceCluster: 'east',
         marks: plainMarks,
+        leases: new LeaseKeeper({
+          store: new MemoryStore(Math.random).leases(time.clock()),
+          owner: 'p',
+          clock: time.clock(),
+          log,
+        }),
         targetCluster: 'west',
         // Of the two drivers a pump asks for these only.
         source: source as Source,
@@ -193,6 +201,15 @@ describe('Pump', () => {
     writer.sent.length = 0;
     await pump.drain(1_000);
     await done;
+  });
+
+  it.each([
+    ['follow', true],
+    ['stop', false],
+  ] as const)('with onRecreated: %s goes on by itself in a topic that was made again: %s', async (onRecreated, retryable) => {
+    const done = pumpOver([new HandWriter()], { onRecreated }).run();
+    reader.give({ kind: 'gap', from: offsetPosition(9), to: offsetPosition(0), reason: 'recreated' });
+    await expect(done).rejects.toMatchObject({ code: 'SOURCE_REWOUND', retryable });
   });
 
   it('passes over an empty batch, and gives it back', async () => {
