@@ -23,8 +23,8 @@ export interface NewTopicOptions {
 export interface ClusterAdmin {
   /** Connects and tries what a mirror needs; never throws for something a user can mend. `topics` are tried one by one. */
   check(topics: readonly string[]): Promise<CheckItem[]>;
-  /** Application topics, without system, retry and dead-letter topics, sorted. */
-  listTopics(): Promise<string[]>;
+  /** Application topics, sorted, without system topics; retry and dead-letter topics of consumer groups only with `retryTopics`. */
+  listTopics(options?: { readonly retryTopics?: boolean }): Promise<string[]>;
   /** `undefined` when the topic does not exist. Rejects when the cluster does not answer. */
   describeTopic(topic: string): Promise<TopicDescription | undefined>;
   /** Where each lane begins and ends. */

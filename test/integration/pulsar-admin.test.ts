@@ -84,6 +84,7 @@ describe('looking at a topic', () => {
     expect(topics.filter((topic) => topic.startsWith(partitioned))).toEqual([partitioned]);
     expect(topics).toContain(single);
     expect(topics).not.toContain(retry);
+    expect(await cluster.admin.listTopics({ retryTopics: true })).toContain(retry);
     expect(topics.filter((topic) => topic.includes('__') || topic.includes('/system/'))).toEqual([]);
     expect(topics).toEqual([...topics].sort());
   });

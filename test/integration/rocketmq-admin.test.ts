@@ -53,11 +53,13 @@ describe('the RocketMQ admin on a real broker', () => {
 
   it('lists application topics and none of the system', async () => {
     const topics = [unique(), unique()].sort();
-    for (const topic of topics) await java.createTopic(topic, { queues: 1 });
+    const retry = `%RETRY%${unique()}`;
+    for (const topic of [...topics, retry]) await java.createTopic(topic, { queues: 1 });
     const listed = await admin.listTopics();
     expect(listed.filter((topic) => topics.includes(topic))).toEqual(topics);
     expect(listed.filter((topic) => /^(%|TBW102|SCHEDULE_TOPIC|RMQ_SYS|rmq_sys|broker-a$|rmq-east)/.test(topic))).toEqual([]);
     expect(listed).toEqual(listed.toSorted());
+    expect(await admin.listTopics({ retryTopics: true })).toContain(retry);
   });
 
   it('knows where each queue begins and ends', async () => {

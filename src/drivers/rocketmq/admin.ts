@@ -15,13 +15,15 @@ import { listTopics, readTopics } from './wire/list-topics.ts';
 import { getTopicConfig, putTopicConfig, readTopicAttributes } from './wire/topic-config.ts';
 import { getTopicStats, readTopicStats } from './wire/topic-stats.ts';
 
+/** Retry and dead-letter topics of consumer groups. */
+const GROUP_TOPIC = /^%(?:RETRY|DLQ)%/;
 const ROUTE_WAIT_MILLIS = 100;
 const ROUTE_WAITS = 50;
 
 export function rocketmqAdmin(parts: AdminParts): ClusterAdmin {
   return {
     check: (topics) => checkCluster(parts, topics),
-    listTopics: () => applicationTopics(parts.network),
+    listTopics: ({ retryTopics = false } = {}) => applicationTopics(parts.network, retryTopics),
     describeTopic: (topic) => describeTopic(parts, topic),
     extents: (topic) => extents(parts, topic),
     ensureTopic: async (topic, partitions) => {
@@ -34,11 +36,13 @@ export function rocketmqAdmin(parts: AdminParts): ClusterAdmin {
   };
 }
 
-async function applicationTopics(network: Network): Promise<string[]> {
+async function applicationTopics(network: Network, retryTopics: boolean): Promise<string[]> {
   const info = await clusterInfo(network);
   const topics = readTopics(accepted(await network.callNamesrv(listTopics()), 'listing topics'));
   const brokers = info.brokers.map(({ name }) => name);
-  return topics.filter((topic) => isApplicationTopic(topic, info.clusters, brokers)).sort();
+  const isWanted = (topic: string): boolean =>
+    isApplicationTopic(topic, info.clusters, brokers) || (retryTopics && GROUP_TOPIC.test(topic));
+  return topics.filter(isWanted).sort();
 }
 
 /** The route as it is now, `undefined` when no broker has the topic. */

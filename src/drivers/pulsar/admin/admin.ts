@@ -29,12 +29,12 @@ export class PulsarAdmin implements ClusterAdmin {
     return checkCluster(topics, this.#rest, this.#pool, this.#deps);
   }
 
-  async listTopics(): Promise<string[]> {
+  async listTopics({ retryTopics = false }: { readonly retryTopics?: boolean } = {}): Promise<string[]> {
     const found = new Set<string>();
     for (const tenant of texts(await this.#rest.get('/tenants'))) {
       if (tenant === SYSTEM_TENANT) continue;
       for (const namespace of texts(await this.#rest.get(`/namespaces/${encodeURIComponent(tenant)}`))) {
-        for (const topic of await this.#topicsOf(namespace)) found.add(topic);
+        for (const topic of await this.#topicsOf(namespace)) if (retryTopics || !CLIENT_TOPIC.test(topic)) found.add(topic);
       }
     }
     return [...found].sort();
@@ -83,5 +83,5 @@ function lanesOf(partitions: number): LaneInfo[] {
 
 function isApplicationTopic(topic: string): boolean {
   const local = topic.slice(topic.lastIndexOf('/') + 1);
-  return !local.startsWith('__') && !CLIENT_TOPIC.test(local);
+  return !local.startsWith('__');
 }
