@@ -1,3 +1,4 @@
+import { FramePool } from '../../lib/frame-pool.ts';
 import type { Cluster } from '../../spi/cluster.ts';
 import { PulsarAdmin } from './admin/admin.ts';
 import { Rest } from './admin/rest.ts';
@@ -5,6 +6,7 @@ import { BrokerPool } from './net/broker-pool.ts';
 import { credentialsOf } from './net/credentials.ts';
 import type { PulsarDeps, PulsarOptions } from './options.ts';
 import { PulsarSink } from './sink/sink.ts';
+import { PulsarSource } from './source/source.ts';
 
 export type { PulsarDeps, PulsarOptions } from './options.ts';
 
@@ -12,14 +14,15 @@ export type { PulsarDeps, PulsarOptions } from './options.ts';
 export function openPulsar(name: string, options: PulsarOptions, deps: PulsarDeps): Cluster {
   const credentials = credentialsOf(options.auth);
   const { serviceUrl, adminUrl, tls, listenerName } = options;
-  const pool = new BrokerPool({ serviceUrl, tls, listenerName }, { clock: deps.clock, log: deps.log, credentials });
+  const frames = new FramePool();
+  const pool = new BrokerPool({ serviceUrl, tls, listenerName }, { clock: deps.clock, log: deps.log, credentials, frames });
   const rest = new Rest({ adminUrl, tls, credentials }, deps.clock);
   const sink = new PulsarSink(pool, rest, options.inFlightBytes, deps);
   return {
     name,
     type: 'pulsar',
     admin: new PulsarAdmin(rest, pool, deps),
-    source: undefined,
+    source: new PulsarSource(pool, rest, frames, deps),
     sink,
     async close() {
       await sink.close();

@@ -25,7 +25,16 @@ export async function partitionsOf(rest: Rest, topic: string): Promise<number | 
 /** The ledgers of a partition, oldest first, without those that are empty. */
 export async function ledgersOf(rest: Rest, topic: string, partition: number | undefined): Promise<LedgerExtent[]> {
   const name = partition === undefined ? topic : partitionTopic(topic, partition);
-  const stats = await rest.get(`${topicPath(name)}/internalStats`);
+  return ledgersIn(await internalStatsOf(rest, name));
+}
+
+/** What the broker knows of a partition's storage; `undefined` when it does not exist. */
+export function internalStatsOf(rest: Rest, partition: string): Promise<unknown> {
+  return rest.get(`${topicPath(partition)}/internalStats`);
+}
+
+/** The ledgers in internal statistics, oldest first, without those that are empty. */
+export function ledgersIn(stats: unknown): LedgerExtent[] {
   const ledgers = listField(stats, 'ledgers').map((each) => ({
     ledger: numberField(each, 'ledgerId'),
     entries: numberField(each, 'entries'),

@@ -4,7 +4,7 @@ import { ProtoWriter } from './protobuf.ts';
 
 /**
  * CONNECT (2): client_version 1, auth_data 3, protocol_version 4, auth_method_name 5, proxy_to_broker_url 6, feature_flags 10.
- * FeatureFlags says only what Isthmus implements: 1 supports_auth_refresh, 5 supports_get_partitioned_metadata_without_auto_creation.
+ * FeatureFlags says only what Isthmus implements: 1 supports_auth_refresh, 2 supports_broker_entry_metadata, 5 supports_get_partitioned_metadata_without_auto_creation.
  */
 export interface Connect {
   readonly authMethod: string;
@@ -24,7 +24,7 @@ export function encodeConnect(connect: Connect): Buffer {
     .int(4, PROTOCOL_VERSION)
     .string(5, connect.authMethod);
   if (connect.proxyToBroker !== undefined) body.string(6, connect.proxyToBroker);
-  return commandFrame(COMMAND.connect, body.message(10, new ProtoWriter(8).bool(1, true).bool(5, true)));
+  return commandFrame(COMMAND.connect, body.message(10, new ProtoWriter(8).bool(1, true).bool(2, true).bool(5, true)));
 }
 
 /** CONNECTED (3): server_version 1, protocol_version 2, max_message_size 3. */

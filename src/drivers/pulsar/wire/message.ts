@@ -22,7 +22,7 @@ export function decodeMessage(body: ProtoReader): Message {
   return { consumerId, id };
 }
 
-const BROKER_ENTRY_MAGIC = 0x0e02;
+export const BROKER_ENTRY_MAGIC = 0x0e02;
 export const ENTRY_MAGIC = 0x0e01;
 
 /**

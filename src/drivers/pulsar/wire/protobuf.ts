@@ -49,12 +49,22 @@ export function writeVarint(target: Uint8Array, at: number, value: number): numb
 
 /** Walks over the fields of a message; unknown ones are skipped. Throws PROTOCOL_VIOLATION for bytes that are no message. */
 export class ProtoReader {
-  readonly #bytes: Buffer;
+  #bytes: Buffer;
   #at: number;
-  readonly #end: number;
+  #end: number;
   #wireType: number = VARINT;
+  /** What `span` has found: a place in the bytes that were given. */
+  spanStart = 0;
+  spanEnd = 0;
 
   constructor(bytes: Buffer, start = 0, end: number = bytes.length) {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+  }
+
+  /** Begins again with another message, for those who read one per record. */
+  reset(bytes: Buffer, start: number, end: number): void {
     this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
@@ -96,6 +106,15 @@ export class ProtoReader {
     return new ProtoReader(this.#bytes, start, end);
   }
 
+  /** Where the field's bytes lie: `spanStart` and `spanEnd`, without making anything. */
+  span(): void {
+    this.#expect(LENGTH_DELIMITED);
+    const length = this.#varint();
+    this.spanStart = this.#at;
+    this.#advance(length);
+    this.spanEnd = this.#at;
+  }
+
   skip(): void {
     switch (this.#wireType) {
       case VARINT:
@@ -134,6 +153,11 @@ export class ProtoReader {
 
   /** 64 bits in two halves, the low 28 and the high 36, because doubles hold 53. */
   #varint(): number {
+    const first = this.#at < this.#end ? (this.#bytes[this.#at] ?? 0) : 0x80;
+    if (first < 0x80) {
+      this.#at++;
+      return first;
+    }
     let low = 0;
     let high = 0;
     for (let i = 0; i < 10; i++) {

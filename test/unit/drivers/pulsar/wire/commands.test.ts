@@ -155,7 +155,12 @@ describe('what the broker sends is read', () => {
       partitions: 16,
       failed: false,
     });
-    expect(decodeLastMessageId(received('lastMessageId').body)).toEqual({ requestId: 4, id: { ledger: 5, entry: 6 } });
+    expect(decodeLastMessageId(received('lastMessageId').body)).toEqual({
+      requestId: 4,
+      id: { ledger: 5, entry: 6 },
+      batchIndex: 31,
+      markDelete: undefined,
+    });
     expect(decodeAuthChallenge(received('authChallenge').body)).toEqual({ method: 'token' });
     expect(decodeClose(received('closeProducer').body)).toEqual({ id: 3 });
     expect(decodeMessage(received('message').body)).toEqual({ consumerId: 2, id: { ledger: 1, entry: 2 } });

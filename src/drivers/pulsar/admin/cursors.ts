@@ -1,0 +1,35 @@
+import type { MessageId } from '../wire/message-id.ts';
+import { field, numberField, textField } from './json.ts';
+import type { Rest } from './rest.ts';
+import { internalStatsOf, type LedgerExtent, ledgersIn, topicPath } from './topics.ts';
+
+export interface StorageState {
+  /** Oldest first, without those that are empty. */
+  readonly ledgers: readonly LedgerExtent[];
+  /** Up to where each subscription is done, by its name. */
+  readonly cursors: ReadonlyMap<string, MessageId>;
+}
+
+/** The storage of a partition and the places of its subscriptions, as its broker has them in memory. Empty when it does not exist. */
+export async function ledgersAndCursors(rest: Rest, partition: string): Promise<StorageState> {
+  const stats = await internalStatsOf(rest, partition);
+  const cursors = new Map<string, MessageId>();
+  for (const [name, cursor] of Object.entries(field(stats, 'cursors') ?? {})) {
+    const id = parseId(textField(cursor, 'markDeletePosition'));
+    if (id !== undefined) cursors.set(decodeURIComponent(name), id);
+  }
+  return { ledgers: ledgersIn(stats), cursors };
+}
+
+/** The first entry of a partition that was published at or after `time`, milliseconds since 1970; `undefined` when the broker does not say. */
+export async function findTime(rest: Rest, partition: string, time: number): Promise<MessageId | undefined> {
+  const found = await rest.get(`${topicPath(partition)}/messageid/${time}`);
+  const id = { ledger: numberField(found, 'ledgerId'), entry: numberField(found, 'entryId') };
+  return id.ledger > 0 && id.entry >= 0 ? id : undefined;
+}
+
+/** Reads `ledger:entry`; what may follow in statistics is left out. */
+function parseId(text: string): MessageId | undefined {
+  const match = /^(\d{1,16}):(-?\d{1,16})/.exec(text);
+  return match === null ? undefined : { ledger: Number(match[1]), entry: Number(match[2]) };
+}

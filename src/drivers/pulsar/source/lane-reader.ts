@@ -1,0 +1,198 @@
+import { IsthmusError } from '../../../errors.ts';
+import type { PooledBatch } from '../../../lib/batch-pool.ts';
+import { type Deferred, deferred } from '../../../lib/deferred.ts';
+import type { LaneId } from '../../../model/lane.ts';
+import { comparePositions, entryPosition, type Position } from '../../../model/position.ts';
+import type { Delivery, LaneExtent, LaneReader, ReadOptions } from '../../../spi/source.ts';
+import type { MessageId } from '../wire/message-id.ts';
+import { COMPRESSION } from '../wire/message-metadata.ts';
+import { fillRecords, fillWhole, type QueuedEntry } from './batch-filler.ts';
+import { MAX_PAYLOAD_BYTES } from './decompress.ts';
+import { FlowWindow } from './flow-window.ts';
+import { after } from './places.ts';
+import { ReadLoop } from './read-loop.ts';
+import type { SourceShared } from './shared.ts';
+
+/** Entries are put together up to this size, which the frame pool still keeps. */
+const BATCH_BYTES = 256 * 1024;
+const BATCH_RECORDS = 1024;
+
+/**
+ * Reads one partition in order. A loop keeps the subscription and fills a queue with entries as they came; they are taken apart when they are asked for.
+ *
+ * What the broker sends a second time (after each interruption it begins where the subscription is, which is behind what was read) lies below `#next` and is dropped.
+ */
+export class PulsarLaneReader implements LaneReader {
+  readonly #shared: SourceShared;
+  readonly #lane: LaneId;
+  readonly #wholeFrom: Position | undefined;
+  readonly #flow: FlowWindow;
+  readonly #loop: ReadLoop;
+  readonly #queue: QueuedEntry[] = [];
+  #next: Position;
+  #waiter: Deferred<Delivery> | undefined;
+  #end: IsthmusError | undefined;
+
+  constructor(lane: LaneId, from: Position, options: ReadOptions, shared: SourceShared) {
+    this.#lane = lane;
+    this.#next = from;
+    this.#wholeFrom = options.wholeFrom;
+    this.#shared = shared;
+    this.#flow = new FlowWindow(options.budget);
+    this.#loop = new ReadLoop({
+      lane,
+      read: options,
+      flow: this.#flow,
+      shared,
+      wanted: () => this.#next,
+      onEntry: (id, entry) => this.#onEntry(id, entry),
+      onEnd: (error) => this.#onEnd(error),
+    });
+    this.#loop.start();
+  }
+
+  read(): Promise<Delivery> {
+    const delivery = this.poll();
+    if (delivery !== undefined) return Promise.resolve(delivery);
+    if (this.#end !== undefined) return Promise.reject(this.#end);
+    this.#waiter = deferred();
+    this.#loop.more(true);
+    return this.#waiter.promise;
+  }
+
+  poll(): Delivery | undefined {
+    this.#dropOld();
+    const head = this.#queue[0];
+    if (head === undefined) return undefined;
+    return { kind: 'records', batch: this.#isWhole(head) ? this.#takeWhole() : this.#takeRecords() };
+  }
+
+  extent(): LaneExtent | undefined {
+    return this.#loop.extent;
+  }
+
+  async commit(next: Position): Promise<void> {
+    await this.#loop.acknowledge(next);
+  }
+
+  async close(): Promise<void> {
+    this.#loop.end(new IsthmusError('CLOSED', `reading ${this.#lane.topic} ${this.#lane.lane}: the reader was closed`));
+    for (const entry of this.#queue.splice(0)) this.#letGo(entry);
+  }
+
+  /** What is in the queue can still be taken. */
+  #onEnd(error: IsthmusError): void {
+    this.#end ??= error;
+    this.#wake();
+    this.#waiter?.reject(this.#end);
+    this.#waiter = undefined;
+  }
+
+  #onEntry({ ledger, entry }: MessageId, bytes: Buffer): void {
+    const { header, frames } = this.#shared;
+    let queued: QueuedEntry;
+    try {
+      header.read(bytes, 0, bytes.length);
+      const inflatedBytes =
+        header.compression !== COMPRESSION.none && header.uncompressedBytes <= MAX_PAYLOAD_BYTES ? header.uncompressedBytes : 0;
+      const records = header.batched ? header.messages : 1;
+      queued = { ledger, entry, bytes, records, inflatedBytes, passable: !header.innerMarks, rest: undefined };
+    } catch {
+      // Told when it is taken apart.
+      queued = { ledger, entry, bytes, records: 1, inflatedBytes: 0, passable: true, rest: undefined };
+    }
+    this.#flow.arrived(bytes.length, Math.max(1, queued.records));
+    if (this.#end !== undefined || this.#isOld(queued)) {
+      this.#flow.release(bytes.length);
+      frames.give(bytes);
+    } else this.#queue.push(queued);
+    this.#wake();
+    this.#loop.more(this.#waiter !== undefined);
+  }
+
+  #wake(): void {
+    if (this.#waiter === undefined) return;
+    const delivery = this.poll();
+    if (delivery === undefined) return;
+    this.#waiter.resolve(delivery);
+    this.#waiter = undefined;
+  }
+
+  /** Whether all of an entry was delivered. */
+  #isOld({ ledger, entry }: QueuedEntry): boolean {
+    return ledger < this.#next.major || (ledger === this.#next.major && entry < this.#next.minor);
+  }
+
+  #dropOld(): void {
+    for (let head = this.#queue[0]; head !== undefined && this.#isOld(head); head = this.#queue[0]) {
+      this.#queue.shift();
+      this.#letGo(head);
+    }
+  }
+
+  #letGo(entry: QueuedEntry): void {
+    this.#flow.release(entry.bytes.length);
+    this.#shared.frames.give(entry.bytes);
+  }
+
+  #isWhole({ ledger, entry, passable, rest }: QueuedEntry): boolean {
+    if (this.#wholeFrom === undefined || !passable || rest !== undefined) return false;
+    const here = entryPosition(ledger, entry);
+    return comparePositions(here, this.#wholeFrom) >= 0 && comparePositions(here, this.#next) >= 0;
+  }
+
+  /** How many entries of the queue go into one batch: neighbours of the same form, up to a size. */
+  #stretch(whole: boolean): number {
+    let [count, bytes, records] = [0, 0, 0];
+    let last: QueuedEntry | undefined;
+    for (const entry of this.#queue) {
+      // Sent again behind what was read: it belongs to no batch.
+      if (last !== undefined && (entry.ledger - last.ledger || entry.entry - last.entry) <= 0) break;
+      if (this.#isWhole(entry) !== whole) break;
+      bytes += entry.bytes.length + (whole ? 0 : entry.inflatedBytes);
+      records += whole ? 1 : entry.records;
+      if (count > 0 && (bytes > BATCH_BYTES || records > BATCH_RECORDS)) break;
+      count++;
+      last = entry;
+    }
+    return count;
+  }
+
+  #takeWhole(): PooledBatch {
+    const entries = this.#queue.splice(0, this.#stretch(true));
+    const batch = fillWhole(entries, this.#shared);
+    const last = entries.at(-1);
+    if (last !== undefined) this.#next = after(last.ledger, last.entry);
+    batch.end = this.#next;
+    this.#account(batch, entries);
+    return batch;
+  }
+
+  #takeRecords(): PooledBatch {
+    const entries = this.#queue.slice(0, this.#stretch(false));
+    const batch = fillRecords(entries, this.#next, this.#shared);
+    const last = entries.at(-1);
+    // An entry with more records than a batch holds stays until all of them are taken.
+    const done = last?.rest === undefined ? entries.length : entries.length - 1;
+    this.#queue.splice(0, done);
+    if (last !== undefined)
+      this.#next =
+        last.rest === undefined ? after(last.ledger, last.entry) : entryPosition(last.ledger, last.entry, last.rest.index);
+    batch.end = this.#next;
+    this.#account(batch, entries.slice(0, done));
+    return batch;
+  }
+
+  /** The bytes of the entries are those of the batch from now on. */
+  #account(batch: PooledBatch, entries: readonly QueuedEntry[]): void {
+    const { bytes } = batch;
+    batch.heldBytes = bytes.length;
+    this.#flow.hold(bytes.length);
+    for (const entry of entries) this.#letGo(entry);
+    batch.onRelease = () => {
+      this.#shared.frames.give(bytes);
+      this.#flow.release(batch.heldBytes);
+      this.#loop.more(this.#waiter !== undefined);
+    };
+  }
+}
