@@ -1,5 +1,8 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
+/** One file at a time: the brokers, the clients and the replicator share two cores. */
+const onBrokers = { testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false };
+
 const config: ViteUserConfig = defineConfig({
   test: {
     reporters: ['default'],
@@ -12,13 +15,12 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
+          exclude: ['test/integration/faults/**'],
           globalSetup: ['test/kit/global-setup.ts'],
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
-          // One file at a time: the brokers, the clients and the replicator share two cores.
-          fileParallelism: false,
+          ...onBrokers,
         },
       },
+      { test: { name: 'faults', include: ['test/integration/faults/**/*.test.ts'], ...onBrokers } },
     ],
   },
 });

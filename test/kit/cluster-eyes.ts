@@ -17,6 +17,8 @@ export type ClusterLoad = {
   readonly keys?: number;
   readonly batch?: number;
   readonly rate?: number;
+  /** Goes on through a broker's restart, and sends again what failed, before anything later: a message may then be there twice. */
+  readonly stubborn?: boolean;
   /** Sharding key (RocketMQ) or ordering key (Pulsar). */
   readonly sharding?: boolean;
 };

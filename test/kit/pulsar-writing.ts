@@ -4,9 +4,9 @@ import { openPulsar } from '../../src/drivers/pulsar/driver.ts';
 import type { PulsarOptions } from '../../src/drivers/pulsar/options.ts';
 import type { IsthmusError } from '../../src/errors.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { BEFORE_ALL } from '../../src/model/position.ts';
+import { BEFORE_ALL, offsetPosition, type Position } from '../../src/model/position.ts';
 import { plainMarks } from '../../src/model/provenance.ts';
-import { PROPERTY_ROW, RecordBatch } from '../../src/model/record-batch.ts';
+import { PROPERTY_ROW, RecordBatch, RecordFlag } from '../../src/model/record-batch.ts';
 import type { Cluster } from '../../src/spi/cluster.ts';
 import type { Log, LogFields } from '../../src/spi/log.ts';
 import type { LaneWriter, Sink, Stored, WriterOptions } from '../../src/spi/sink.ts';
@@ -20,6 +20,14 @@ export type TestRecord = {
   readonly mark?: string;
   readonly eventTime?: number;
   readonly storeTime?: number;
+  /** Of an entry of a ledger, instead of `offset`. */
+  readonly position?: Position;
+  readonly keyIsBase64?: boolean;
+  readonly nullKey?: boolean;
+  readonly nullValue?: boolean;
+  readonly orderingKey?: Buffer;
+  readonly sequence?: number;
+  readonly schemaVersion?: Buffer;
 };
 
 /** A batch as a source driver would make it: one buffer, and where each thing begins. */
@@ -36,7 +44,15 @@ export function batchOf(records: readonly TestRecord[]): RecordBatch {
   batch.reserveProperties(records.reduce((rows, record) => rows + (record.properties?.length ?? 0), 0));
   let row = 0;
   for (const [i, record] of records.entries()) {
-    batch.major[i] = record.offset;
+    const { major, minor, index } = record.position ?? offsetPosition(record.offset);
+    [batch.major[i], batch.minor[i], batch.index[i]] = [major, minor, index];
+    batch.sequence[i] = record.sequence ?? -1;
+    batch.flags[i] =
+      (record.keyIsBase64 === true ? RecordFlag.keyIsBase64 : 0) |
+      (record.nullValue === true ? RecordFlag.nullValue : 0) |
+      (record.nullKey === true ? RecordFlag.nullKey : 0);
+    [batch.orderingKeyStart[i], batch.orderingKeyEnd[i]] = record.orderingKey === undefined ? [-1, -1] : put(record.orderingKey);
+    [batch.schemaStart[i], batch.schemaEnd[i]] = record.schemaVersion === undefined ? [-1, -1] : put(record.schemaVersion);
     batch.eventTime[i] = record.eventTime ?? 0;
     batch.storeTime[i] = record.storeTime ?? 1_763_750_000_000;
     [batch.keyStart[i], batch.keyEnd[i]] = record.key === undefined ? [-1, -1] : put(record.key);

@@ -55,6 +55,8 @@ export type LoadOptions = {
   readonly batch?: number;
   /** Messages per second over all queues; default: as fast as possible. */
   readonly rate?: number;
+  /** Sends again what failed, for three minutes and before anything later; the message may then be there twice. */
+  readonly stubborn?: boolean;
 };
 
 export type RocketmqRow = {

@@ -17,6 +17,8 @@ export type TcpProxy = {
   stall(from: Side, stalled: boolean): void;
   /** From now on what the server answers is lost, until the connections are cut, which is the only end of it: what was asked for has been done all the same. */
   dropReplies(): void;
+  /** The next time that a client sends this text, one bit of it arrives wrong. Texts that two reads tear apart pass unharmed. */
+  damage(text: string): void;
   close(): Promise<void>;
 };
 
@@ -31,7 +33,12 @@ export type ProxyOptions = {
 /** Above it a sender is told to wait. */
 const maxQueuedBytes = 8 * 2 ** 20;
 
-type Weather = { delayMillis: number; readonly stalled: Record<Side, boolean>; lostReplies: boolean };
+type Weather = {
+  delayMillis: number;
+  readonly stalled: Record<Side, boolean>;
+  lostReplies: boolean;
+  damaged: string | undefined;
+};
 
 /** One direction of a connection: keeps the order of what passes, whatever the weather. */
 type Stream = { readonly pump: () => void; readonly stop: () => void };
@@ -39,7 +46,7 @@ type Stream = { readonly pump: () => void; readonly stop: () => void };
 export async function tcpProxy(options: ProxyOptions): Promise<TcpProxy> {
   const { target } = options;
   const pairs = new Set<readonly [client: Socket, server: Socket, streams: readonly Stream[]]>();
-  const weather: Weather = { delayMillis: 0, stalled: { client: false, server: false }, lostReplies: false };
+  const weather: Weather = { delayMillis: 0, stalled: { client: false, server: false }, lostReplies: false, damaged: undefined };
   let isShut = false;
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     if (isShut) {
@@ -48,7 +55,10 @@ export async function tcpProxy(options: ProxyOptions): Promise<TcpProxy> {
     }
     const server = connect({ ...target, allowHalfOpen: true, noDelay: true });
     const rewrite = rewriter(options.rewrite);
-    const streams = [stream(client, server, 'client', weather), stream(server, client, 'server', weather, rewrite)];
+    const streams = [
+      stream(client, server, 'client', weather, damager(weather)),
+      stream(server, client, 'server', weather, rewrite),
+    ];
     const pair = [client, server, streams] as const;
     pairs.add(pair);
     for (const each of [client, server]) {
@@ -88,6 +98,9 @@ export async function tcpProxy(options: ProxyOptions): Promise<TcpProxy> {
     },
     dropReplies: () => {
       weather.lostReplies = true;
+    },
+    damage: (text) => {
+      weather.damaged = text;
     },
     close: async () => {
       cut();
@@ -135,6 +148,16 @@ function stream(
   source.on('data', (chunk: Buffer) => take(rewrite(chunk)));
   source.once('end', () => take(undefined));
   return { pump, stop: () => clearTimeout(timer) };
+}
+
+function damager(weather: Weather): (chunk: Buffer) => Buffer {
+  return (chunk) => {
+    const at = weather.damaged === undefined ? -1 : chunk.indexOf(weather.damaged);
+    if (at < 0) return chunk;
+    weather.damaged = undefined;
+    chunk[at] = (chunk[at] ?? 0) ^ 1;
+    return chunk;
+  };
 }
 
 /** Texts that two reads tear apart are missed: for small answers alone. */

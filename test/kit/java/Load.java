@@ -17,6 +17,8 @@ import org.apache.rocketmq.common.message.MessageQueue;
  * messages of a key are in one queue, and each queue has one sender with one request in flight, so that the order is the numbers' order.
  */
 final class Load {
+  private static final long STUBBORN_MS = 180_000;
+
   private final String topic;
   private final long from;
   private final long count;
@@ -25,6 +27,7 @@ final class Load {
   private final boolean sharding;
   private final int batch;
   private final double rate;
+  private final boolean stubborn;
   private final long start = System.nanoTime();
 
   Load(Call call) {
@@ -35,6 +38,7 @@ final class Load {
     keys = (int) call.number("keys", 1000);
     sharding = call.flag("sharding");
     rate = call.number("rate", 0);
+    stubborn = call.flag("stubborn");
     batch = (int) call.number("batch", rate > 0 ? 1 : Math.max(1, Math.min(500, 1_000_000 / (size + 200))));
   }
 
@@ -79,9 +83,18 @@ final class Load {
     return message;
   }
 
+  /** "stubborn": sends again what failed, before anything later, as an application through a broker's restart; it may then be there twice. */
   private int send(DefaultMQProducer producer, List<Message> messages, MessageQueue queue) throws Exception {
-    if (batch == 1) producer.send(messages.get(0), queue);
-    else producer.send(messages, queue);
-    return messages.size();
+    long until = System.currentTimeMillis() + STUBBORN_MS;
+    while (true) {
+      try {
+        if (batch == 1) producer.send(messages.get(0), queue);
+        else producer.send(messages, queue);
+        return messages.size();
+      } catch (Exception error) {
+        if (!stubborn || System.currentTimeMillis() > until) throw error;
+        Thread.sleep(200);
+      }
+    }
   }
 }

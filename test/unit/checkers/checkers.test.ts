@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { doubled } from '../../checkers/doubled.ts';
+import { looped } from '../../checkers/looped.ts';
 import { lost, strangers } from '../../checkers/lost.ts';
 import { reordered, sharedKeys } from '../../checkers/reordered.ts';
 import type { Row } from '../../checkers/row.ts';
-import { isFaithful, judge } from '../../checkers/verdict.ts';
+import { isFaithful, judge, judgeCopies } from '../../checkers/verdict.ts';
 
 const row = (id: string | null, key: string | null = 'k', lane = '0', place = 0): Row => ({ id, key, lane, place });
 
@@ -132,5 +133,33 @@ describe('judge', () => {
 
   it('shows examples that a person can look up', () => {
     expect(judge(inOrder(['a', 'b']), inOrder(['b'])).examples).toEqual(['lost: id a key k at 0/0']);
+  });
+});
+
+describe('looped', () => {
+  it('names what a cluster has written itself and then got back, and nothing that came from elsewhere', () => {
+    const rows = inOrder(['own1', 'other', 'own2', 'other', 'own1']);
+    expect(looped(rows, (id) => id.startsWith('own')).map((r) => r.place)).toEqual([4]);
+  });
+});
+
+describe('a verdict over copies', () => {
+  const source = inOrder(['a', 'b', 'a', 'b', 'c']);
+
+  it('is faithful when the target has the copies that the source has, in their order', () => {
+    expect(isFaithful(judgeCopies(source, inOrder(['a', 'b', 'a', 'b', 'c'])))).toBe(true);
+    expect(judgeCopies(source, inOrder(['a', 'b', 'a', 'b', 'c']))).toMatchObject({ source: 5, target: 5 });
+  });
+
+  it.each([
+    ['a copy that is missing', ['a', 'b', 'b', 'c'], { lost: 1, doubled: 0 }],
+    ['a copy too many', ['a', 'b', 'a', 'b', 'c', 'a'], { lost: 0, doubled: 1 }],
+    ['a copy too many of a message that was written once', ['a', 'b', 'a', 'b', 'c', 'c'], { lost: 0, doubled: 1 }],
+    ['a message that nobody wrote', ['a', 'b', 'a', 'b', 'c', 'x'], { doubled: 0, strangers: 1 }],
+    ['another order', ['a', 'b', 'b', 'a', 'c'], { lost: 0, doubled: 0, reordered: 1 }],
+  ])('names %s', (_, target, expected) => {
+    const verdict = judgeCopies(source, inOrder(target));
+    expect(verdict).toMatchObject(expected);
+    expect(isFaithful(verdict)).toBe(false);
   });
 });
