@@ -46,7 +46,7 @@ export function processDeps(level: Config['log']['level'], provenance: Config['p
 export function openClusters(config: Config, deps: ProcessDeps): Map<string, Cluster> {
   const open = (name: string, cluster: ClusterConfig): Cluster => {
     const own = { ...deps, log: deps.log.child({ cluster: name }) };
-    if (cluster.type === 'rocketmq') return openRocketmq(name, cluster, own);
+    if (cluster.type === 'rocketmq') return openRocketmq(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
     return openPulsar(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
   };
   return new Map(Object.entries(config.clusters).map(([name, cluster]) => [name, open(name, cluster)]));

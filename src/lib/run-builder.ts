@@ -60,9 +60,9 @@ function areNeighbours({ majors, minors, indexes }: PositionColumns, a: number, 
   return minors[b] === minors[a] && indexes[b] === (indexes[a] ?? 0) + 1;
 }
 
-/** About what a run takes in a mark: its numbers, and six for the count and what stands between. */
+/** About what a run takes in a mark: its numbers, and eight for the count and what stands between. */
 function runBytes({ majors, minors, indexes }: PositionColumns, k: number): number {
-  return 6 + digits(majors[k] ?? 0) + digits(minors[k] ?? 0) + digits(indexes[k] ?? 0);
+  return 8 + digits(majors[k] ?? 0) + digits(minors[k] ?? 0) + digits(indexes[k] ?? 0);
 }
 
 function digits(value: number): number {

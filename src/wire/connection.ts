@@ -24,6 +24,8 @@ export interface ConnectionOptions {
   readonly maxFrameBytes: number;
   /** Memory for the frames, of exactly the asked size; fresh memory when left out. */
   readonly allocate?: ((bytes: number) => Buffer) | undefined;
+  /** A connection that this side destroys is reset: what it has not sent yet is dropped, instead of being delivered for as long as the network takes. Not with TLS. */
+  readonly resets?: boolean | undefined;
   /** Gets each frame without its length field. What it throws ends the connection. */
   readonly onFrame: (frame: Buffer) => void;
   /** Called exactly once after a successful connect. */
@@ -45,11 +47,13 @@ class FrameConnection implements Connection {
   readonly address: string;
   readonly #socket: net.Socket;
   #corked = false;
+  readonly #resets: boolean;
   #reason: IsthmusError | undefined;
 
-  constructor(address: string, socket: net.Socket) {
+  constructor(address: string, socket: net.Socket, resets: boolean) {
     this.address = address;
     this.#socket = socket;
+    this.#resets = resets;
   }
 
   get pendingBytes(): number {
@@ -74,7 +78,8 @@ class FrameConnection implements Connection {
 
   destroy(error?: IsthmusError): void {
     this.#reason ??= error ?? new IsthmusError('CLOSED', `connection to ${this.address}: closed by this side`);
-    this.#socket.destroy();
+    if (this.#resets && !this.#socket.destroyed) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 }
 
@@ -97,7 +102,7 @@ export function connect(options: ConnectionOptions): Promise<Connection> {
       }
       return true;
     });
-    const connection = new FrameConnection(address, socket);
+    const connection = new FrameConnection(address, socket, options.resets === true && options.tls === undefined);
     let connected = false;
     let failure: Error | undefined;
     const timer = setTimeout(

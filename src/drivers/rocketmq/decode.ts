@@ -32,6 +32,9 @@ const MAX_INFLATED_BYTES = 4 * 1024 * 1024;
 const NAME_END = 1;
 const VALUE_END = 2;
 const SPACE = 32;
+const ZERO = 0x30;
+/** The latest time that a date can have. */
+const LATEST_MILLIS = 8.64e15;
 
 /** What tells a stored message from another at the same queue offset. */
 export interface Identity {
@@ -95,6 +98,9 @@ export class MessageDecoder {
   #resumesAt: number | undefined;
   /** Whether the record at hand has a sharding key, which goes before KEYS wherever it stands. */
   #hasShardingKey = false;
+  /** Where the record at hand says when it was made, and where that ends. */
+  #bornTimeAt = -1;
+  #bornTimeEnd = -1;
   #commitLogOffset = 0;
 
   /** Commit-log offset of the message that the last record of the last call came from. */
@@ -122,6 +128,7 @@ export class MessageDecoder {
     this.#next = from;
     this.#resumesAt = undefined;
     batch.propertyFirst[0] = 0;
+    batch.native = 'rocketmq-message';
     let place = at;
     while (place < body.length) {
       const end = this.#messageEnd(place, body.length);
@@ -170,6 +177,8 @@ export class MessageDecoder {
       return this.#innerBatch(offset, sysFlag, int64(view, at + 40), int64(view, storeTimeAt), bodyAt, bodyEnd, batch);
     }
     this.#begin(i, offset, int64(view, at + 40), int64(view, storeTimeAt), batch);
+    batch.nativeStart[i] = at;
+    batch.nativeEnd[i] = end;
     if (propertiesEnd > end) {
       this.#damaged(i, bodyAt <= end ? bodyAt : end, end, 'its lengths do not fit into it', batch);
       return true;
@@ -204,9 +213,12 @@ export class MessageDecoder {
     batch.tagEnd[i] = -1;
     batch.provenanceStart[i] = -1;
     batch.provenanceEnd[i] = -1;
+    batch.nativeStart[i] = -1;
+    batch.nativeEnd[i] = -1;
     batch.propertyFirst[i + 1] = this.#rows;
     batch.count = i + 1;
     this.#hasShardingKey = false;
+    this.#bornTimeAt = -1;
     this.#next = offset + 1;
   }
 
@@ -304,6 +316,18 @@ export class MessageDecoder {
       at = valueEnd + 1;
     }
     batch.propertyFirst[i + 1] = this.#rows;
+    // A mirror's batch has one born time for all its messages; each that was made at another time says so.
+    if (this.#bornTimeAt >= 0 && (batch.provenanceStart[i] ?? -1) >= 0) this.#ownBornTime(i, batch);
+  }
+
+  #ownBornTime(i: number, batch: RecordBatch): void {
+    let millis = 0;
+    for (let at = this.#bornTimeAt; at < this.#bornTimeEnd; at++) {
+      const digit = (this.#bytes[at] ?? 0) - ZERO;
+      if (digit < 0 || digit > 9 || millis > LATEST_MILLIS) return;
+      millis = millis * 10 + digit;
+    }
+    if (millis > 0) batch.eventTime[i] = millis;
   }
 
   #property(i: number, at: number, nameEnd: number, valueEnd: number, batch: RecordBatch): void {
@@ -330,6 +354,10 @@ export class MessageDecoder {
         break;
       case 'keys':
         if (!this.#hasShardingKey) this.#firstKey(i, valueAt, valueEnd, batch);
+        break;
+      case 'born-time':
+        this.#bornTimeAt = valueAt;
+        this.#bornTimeEnd = valueEnd;
         break;
       case 'kept':
         break;

@@ -7,7 +7,10 @@ import { Groups } from './groups.ts';
 import { Network } from './network.ts';
 import type { RocketmqDeps, RocketmqOptions } from './options.ts';
 import { Routes } from './routes.ts';
+import { RocketmqSink } from './sink/sink.ts';
 import { rocketmqSource } from './source.ts';
+
+const DEFAULT_IN_FLIGHT_BYTES = 48 * 1024 * 1024;
 
 /** Opens a RocketMQ cluster over the remoting protocol. Nothing is connected before it is needed, so this never fails for an unreachable one. */
 export function openRocketmq(name: string, options: RocketmqOptions, deps: RocketmqDeps): Cluster {
@@ -15,12 +18,26 @@ export function openRocketmq(name: string, options: RocketmqOptions, deps: Rocke
   const network = new Network(options, deps, frames);
   const routes = new Routes(network, deps.clock);
   const groups = new Groups(network, routes, deps.log);
+  const admin = rocketmqAdmin({ network, routes, sleep: (millis) => deps.clock.sleep(millis) });
+  // Its own connections: what waits for a large batch to leave would keep readers of the same broker waiting.
+  const writing = new Network(options, deps, frames, true);
+  const sink = new RocketmqSink({
+    look: { network: writing, groups: new Groups(writing, routes, deps.log), frames, clock: deps.clock },
+    routes,
+    admin,
+    deps,
+    inFlightBytes: options.inFlightBytes ?? DEFAULT_IN_FLIGHT_BYTES,
+  });
   return {
     name,
     type: 'rocketmq',
-    admin: rocketmqAdmin({ network, routes, sleep: (millis) => deps.clock.sleep(millis) }),
+    admin,
     source: rocketmqSource({ deps, network, routes, groups, frames, batches: new BatchPool(), decoder: new MessageDecoder() }),
-    sink: undefined,
-    close: async () => network.close(),
+    sink,
+    close: async () => {
+      await sink.close();
+      writing.close();
+      network.close();
+    },
   };
 }

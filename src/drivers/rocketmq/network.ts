@@ -20,13 +20,16 @@ export class Network {
   readonly #opening = new Map<string, Promise<RemotingConnection>>();
   /** The name server that answered last is asked first. */
   #namesrv = 0;
+  readonly #resets: boolean;
   #closed = false;
 
-  constructor(options: RocketmqOptions, deps: RocketmqDeps, frames: FramePool) {
+  /** `resets`: a connection that is given up takes what it has not sent yet with it, instead of delivering it late. */
+  constructor(options: RocketmqOptions, deps: RocketmqDeps, frames: FramePool, resets = false) {
     const { auth } = options;
     this.#options = options;
     this.#deps = deps;
     this.#frames = frames;
+    this.#resets = resets;
     this.sign = auth === undefined ? undefined : (request) => signRequest(request, auth);
   }
 
@@ -47,6 +50,7 @@ export class Network {
         endpoint: parseEndpoint(address),
         tls,
         clock,
+        resets: this.#resets,
         allocate: (bytes) => this.#frames.take(bytes),
         onClose: () => this.#open.delete(address),
       });

@@ -11,6 +11,8 @@ export interface RocketmqOptions {
   readonly auth: Credentials | undefined;
   /** TLS is spoken on the same ports. */
   readonly tls: TlsOptions | undefined;
+  /** Bounds what all writers of the cluster hold together until it is stored. */
+  readonly inFlightBytes?: number | undefined;
 }
 
 /** What the driver is given instead of taking it from the process. */

@@ -5,7 +5,7 @@
  * elsewhere it would be wrong (another cluster's name, a transaction that is over) or could set something off again
  * (a half message, a retry). Names as in RocketMQ's MessageConst.
  */
-export type PropertyRole = 'sharding-key' | 'keys' | 'tags' | 'provenance' | 'kept' | 'dropped';
+export type PropertyRole = 'sharding-key' | 'keys' | 'tags' | 'provenance' | 'born-time' | 'kept' | 'dropped';
 
 export interface PropertyRule {
   readonly name: string;
@@ -22,7 +22,8 @@ export const PROPERTY_RULES: readonly PropertyRule[] = [
   ...rule('tags', 'filter tag: filters see it; stays as a property', 'TAGS'),
   ...rule('provenance', 'our own mark: read by the loop cut and written anew', 'ISTHMUS'),
   ...rule('kept', 'the client message id, by which both copies can be found', 'UNIQ_KEY'),
-  ...rule('kept', 'where and when a producer behind a proxy made the message', '__BORNHOST', 'BORN_TIMESTAMP'),
+  ...rule('kept', 'where a producer behind a proxy made the message', '__BORNHOST'),
+  ...rule('born-time', 'when a producer behind a proxy made the message; kept', 'BORN_TIMESTAMP'),
   ...rule(
     'kept',
     'the delay that the producer asked for: it has passed, and Pulsar does not act on it',

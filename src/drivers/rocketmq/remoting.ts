@@ -13,8 +13,8 @@ const MAX_IN_FLIGHT = 16_384;
 const SWEEP_MILLIS = 500;
 const MAX_OPAQUE = 0x7fffffff;
 
-/** Makes the frame of a request with this number. */
-export type Encode = (opaque: number) => Buffer;
+/** Makes the frame of a request with this number, in one piece or several; they must stay untouched until it is answered. */
+export type Encode = (opaque: number) => Buffer | readonly Buffer[];
 /** Gets the answer, or why there is none. */
 export type OnAnswer = (answer: Command | undefined, error: IsthmusError | undefined) => void;
 
@@ -28,6 +28,7 @@ export interface RemotingOptions {
   readonly endpoint: Endpoint;
   readonly tls: TlsOptions | undefined;
   readonly clock: Clock;
+  readonly resets: boolean;
   readonly allocate: (bytes: number) => Buffer;
   readonly onClose: () => void;
 }
@@ -57,6 +58,7 @@ export class RemotingConnection {
       tls: options.tls,
       connectTimeoutMillis: CONNECT_TIMEOUT_MILLIS,
       maxFrameBytes: MAX_FRAME_BYTES,
+      resets: options.resets,
       allocate: options.allocate,
       onFrame: (frame) => remoting.#onFrame(frame),
       onClose: (error) => remoting.#onClosed(error),
@@ -79,7 +81,9 @@ export class RemotingConnection {
     const now = this.#clock.monotonic();
     this.#pending.set(opaque, { onAnswer, sentAt: now, deadline: now + timeoutMillis });
     this.#stopSweep ??= this.#clock.timer(SWEEP_MILLIS, () => this.#sweep());
-    this.#connection?.write(encode(opaque));
+    const frame = encode(opaque);
+    if (frame instanceof Uint8Array) this.#connection?.write(frame);
+    else for (const piece of frame) this.#connection?.write(piece);
   }
 
   /** The same as a promise. Rejects with transport errors only; the answer may be a refusal. */
@@ -94,6 +98,11 @@ export class RemotingConnection {
 
   close(): void {
     this.#connection?.destroy();
+  }
+
+  /** Whether it has ended, so that nothing that is sent now leaves. */
+  get closed(): boolean {
+    return this.#closed !== undefined;
   }
 
   get #address(): string {

@@ -11,8 +11,13 @@ const SYSTEM_TOPICS: ReadonlySet<string> = new Set([
 ]);
 const SYSTEM_PREFIXES = ['RMQ_SYS_', 'rmq_sys_', '%RETRY%', '%DLQ%'] as const;
 
+/** Whether RocketMQ keeps the name for itself, or for a consumer group, in every cluster. */
+export function isSystemTopic(topic: string): boolean {
+  return SYSTEM_TOPICS.has(topic) || SYSTEM_PREFIXES.some((prefix) => topic.startsWith(prefix));
+}
+
 /** Whether an application wrote this topic. Each cluster and broker has a topic of its own name as well. */
 export function isApplicationTopic(topic: string, clusters: readonly string[], brokers: readonly string[]): boolean {
-  if (SYSTEM_TOPICS.has(topic) || SYSTEM_PREFIXES.some((prefix) => topic.startsWith(prefix))) return false;
+  if (isSystemTopic(topic)) return false;
   return !brokers.includes(topic) && !clusters.some((cluster) => topic === cluster || topic === `${cluster}_REPLY_TOPIC`);
 }

@@ -74,6 +74,17 @@ export function encodeJson(request: Request, opaque: number, flag = 0): Buffer {
 
 /** The same with a binary header: cheaper on both sides, but it cannot carry an empty value or a code above 32767. */
 export function encodeBinary(request: Request, opaque: number): Buffer {
+  return frame(BINARY_HEADER, binaryHeader(request, opaque), request.body);
+}
+
+/** A frame up to its body of so many bytes, which follows in pieces that nobody has to put together. */
+export function encodeHead(request: Request, bodyBytes: number, opaque: number): Buffer {
+  const bytes = frame(BINARY_HEADER, binaryHeader(request, opaque), undefined);
+  bytes.writeInt32BE(bytes.length - 4 + bodyBytes, 0);
+  return bytes;
+}
+
+function binaryHeader(request: Request, opaque: number): Buffer {
   let fieldsBytes = 0;
   for (const [name, value] of request.fields) fieldsBytes += 6 + Buffer.byteLength(name) + Buffer.byteLength(value);
   const header = Buffer.allocUnsafe(21 + fieldsBytes);
@@ -91,7 +102,7 @@ export function encodeBinary(request: Request, opaque: number): Buffer {
     const valueBytes = header.write(value, at + 4);
     at = header.writeInt32BE(valueBytes, at) + valueBytes;
   }
-  return frame(BINARY_HEADER, header, request.body);
+  return header;
 }
 
 function violation(what: string, cause?: unknown): IsthmusError {
