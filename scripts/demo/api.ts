@@ -7,19 +7,16 @@ const readyMillis = 30_000;
 
 /** What the demo reads of a mirror; docs/API.md has the rest. */
 export type Mirror = {
+  readonly link: string;
   readonly name: string;
   readonly lagSeconds: number | null;
   readonly trouble: { readonly code: string; readonly message: string } | null;
 };
 
-/** `next`: everything before this queue offset is stored in the target. */
-export type Lane = { readonly next: string | null };
-
 export type Api = {
   /** Resolves when it answers; `assertRunning` throws when it never will. */
   readonly untilUp: (assertRunning: () => void, signal: AbortSignal) => Promise<void>;
   readonly mirrors: () => Promise<readonly Mirror[]>;
-  readonly lanes: (link: string, mirror: string) => Promise<readonly Lane[]>;
   readonly addMirror: (link: string, mirror: object) => Promise<void>;
 };
 
@@ -48,7 +45,6 @@ export function connectApi(url: string): Api {
       }
     },
     mirrors: async () => listOf<Mirror>(await call('GET', '/v1/mirrors'), 'mirrors'),
-    lanes: async (link, mirror) => listOf<Lane>(await call('GET', `/v1/mirrors/${link}/${mirror}/lanes`), 'lanes'),
     addMirror: async (link, mirror) => {
       await call('POST', '/v1/mirrors', { link, ...mirror });
     },

@@ -10,11 +10,12 @@ import { makePlan, servers } from './plan.ts';
 import { openScreen, type Screen } from './screen.ts';
 import { play } from './story.ts';
 
-const help = `Isthmus at work, from nothing to a verdict, in about a minute (the first time also downloads of about 400 MB).
+const help = `Isthmus at work, active-active, from nothing to a verdict, in about two minutes (the first time also downloads of about 400 MB).
 
-Starts a RocketMQ and a Pulsar cluster and Redis as local processes, runs the replicator as a process of its own, produces
-orders through the official Java client, adds a second mirror over HTTP, kills the replicator in the middle and starts it
-again, and compares both clusters by id, by order per key and by content.
+Starts a RocketMQ and a Pulsar cluster and Redis as local processes and runs the replicator as a process of its own, with a link
+each way. Applications write orders to both clusters through the official Java clients, to topics of the same name. Then it adds one
+more mirror over HTTP, kills the replicator in the middle and starts it again, and compares both clusters by id, by order per
+key and by content: each order once on both sides, and none ever back.
 
 Usage: npm run demo [-- options]
 
@@ -25,7 +26,7 @@ Usage: npm run demo [-- options]
 What it starts it stops at its end; what runs already ("npm run brokers -- up") it uses and leaves.
 It needs a JDK (17 or newer), Maven and redis-server, or a Docker engine and ISTHMUS_BROKERS=docker.
 
-Exit codes: 0 nothing lost, doubled, reordered or changed; 1 otherwise, or something failed; 2 something is not installed
+Exit codes: 0 nothing lost, doubled, reordered, changed or sent back; 1 otherwise, or something failed; 2 something is not installed
 or the command is wrong; 130 interrupted before the verdict.
 `;
 
@@ -73,7 +74,7 @@ async function perform(screen: Screen, once: boolean, offset: number): Promise<n
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   let verdict: boolean | undefined;
   try {
-    screen.say('Isthmus: orders from RocketMQ in the east to Pulsar in the west');
+    screen.say('Isthmus: orders on RocketMQ in the east and on Pulsar in the west, each for both');
     const eyes = await setUp(screen, offset, endings, interruption.signal);
     const plan = await makePlan(offset);
     const atEnd = (end: () => Promise<void>): void => void endings.push(end);

@@ -1,65 +1,70 @@
 /** The verdict: what the official Java clients read on both sides, compared. */
-import type { Row } from '../../test/checkers/row.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { looped } from '../../test/checkers/looped.ts';
 import { judge, type Verdict } from '../../test/checkers/verdict.ts';
-import type { PulsarEyes, PulsarRow } from '../../test/kit/pulsar-eyes.ts';
-import type { RocketmqEyes, RocketmqRow } from '../../test/kit/rocketmq-eyes.ts';
-import { idProperty } from './orders.ts';
-import type { DemoTopic } from './plan.ts';
+import { isFrom } from './orders.ts';
+import { type Flow, otherThan, type Region } from './plan.ts';
+import type { SideOfDemo, View } from './sides.ts';
 
 export type Comparison = Verdict & {
   /** Messages whose body, key, tags or properties differ. */
   readonly changed: number;
+  /** Messages that came back to where they were written. */
+  readonly looped: number;
   /** From the source's store to the moment when the mirror sent it on, by the clock of this machine. */
   readonly medianDelayMillis: number;
   readonly longestDelayMillis: number;
 };
 
-/** What the producer said, by name; the rest of a message's properties is the brokers' own. */
-const saidByProducer = [idProperty, 'region', 'note', 'KEYS', 'TAGS', '__SHARDINGKEY', 'UNIQ_KEY'] as const;
+/** What the producers say, by name; the rest of a message's properties is the brokers' own. */
+const saidByProducers = ['seq', 'market', 'note', 'status', 'KEYS', 'TAGS', '__SHARDINGKEY', 'UNIQ_KEY'] as const;
 
-export async function compareTopics(source: RocketmqEyes, target: PulsarEyes, topic: DemoTopic): Promise<Comparison> {
-  const written = await source.read(topic.source, { expect: topic.count });
-  return compareRows(written, await target.read(topic.target));
+const arrivalMillis = 30_000;
+
+/** `expected`: messages of all applications that both topics are to hold at the end, where both sides are written. */
+export async function compareFlow(
+  sides: Readonly<Record<Region, SideOfDemo>>,
+  flow: Flow,
+  expected: number,
+): Promise<Comparison> {
+  const home = await sides[flow.writer].read(flow.topic, expected);
+  const until = performance.now() + arrivalMillis;
+  let away = await sides[otherThan(flow.writer)].read(flow.topic, expected);
+  while (away.length < expected && performance.now() < until) {
+    await sleep(500);
+    away = await sides[otherThan(flow.writer)].read(flow.topic, expected);
+  }
+  return compareViews(flow.writer, home, away);
 }
 
-/** `mirrored`: partition by partition, each in its order. */
-export function compareRows(written: readonly RocketmqRow[], mirrored: readonly PulsarRow[]): Comparison {
-  const verdict = judge(written.map(sourceRow), mirrored.map(targetRow));
-  const originals = new Map(written.map((row) => [row.properties[idProperty], row]));
-  const changes = mirrored.flatMap((row) => {
-    const original = originals.get(row.properties[idProperty]);
-    const what = original === undefined ? undefined : difference(original, row);
-    return what === undefined ? [] : [`changed: ${what} of id ${row.properties[idProperty]}`];
+/** `home`: all of the topic where `writer` writes, `away`: all of it on the other side; lane by lane, each in its order. */
+export function compareViews(writer: Region, home: readonly View[], away: readonly View[]): Comparison {
+  const returned = looped(home, (id) => isFrom(writer, id));
+  const written = home.filter((view) => isFrom(writer, view.id) && !returned.includes(view));
+  const mirrored = away.filter((view) => !isFrom(otherThan(writer), view.id));
+  const verdict = judge(written, mirrored);
+  const originals = new Map(written.map((view) => [view.id, view]));
+  const changes = mirrored.flatMap((view) => {
+    const original = originals.get(view.id);
+    const what = original === undefined ? undefined : difference(original, view);
+    return what === undefined ? [] : [`changed: ${what} of id ${view.id}`];
   });
   const delays = mirrored
-    .map((row) => row.publishTime - (originals.get(row.properties[idProperty])?.storeTimestamp ?? row.publishTime))
+    .map((view) => view.storedAt - (originals.get(view.id)?.storedAt ?? view.storedAt))
     .sort((a, b) => a - b);
   const [medianDelayMillis = 0, longestDelayMillis = 0] = [delays[Math.floor(delays.length / 2)], delays.at(-1)];
-  const examples = [...verdict.examples, ...changes.slice(0, 3)];
-  return { ...verdict, changed: changes.length, medianDelayMillis, longestDelayMillis, examples };
+  const loops = returned.slice(0, 3).map((view) => `looped: id ${view.id} at ${view.lane}/${view.place}`);
+  const examples = [...verdict.examples, ...changes.slice(0, 3), ...loops];
+  return { ...verdict, changed: changes.length, looped: returned.length, medianDelayMillis, longestDelayMillis, examples };
 }
 
-export function isFaultless(comparison: Comparison): boolean {
-  return comparison.lost + comparison.doubled + comparison.reordered + comparison.strangers + comparison.changed === 0;
+export function isFaultless({ lost, doubled, reordered, strangers, changed, looped: returned }: Comparison): boolean {
+  return lost + doubled + reordered + strangers + changed + returned === 0;
 }
 
-function sourceRow(row: RocketmqRow): Row {
-  return {
-    lane: `${row.broker}:${row.queue}`,
-    place: row.offset,
-    id: row.properties[idProperty] ?? null,
-    key: row.properties['__SHARDINGKEY'] ?? null,
-  };
-}
-
-/** Rows come partition by partition in their order, so that the place in the list is a place in the partition. */
-function targetRow(row: PulsarRow, place: number): Row {
-  return { lane: String(row.partition), place, id: row.properties[idProperty] ?? null, key: row.key };
-}
-
-function difference(original: RocketmqRow, copy: PulsarRow): string | undefined {
+function difference(original: View, copy: View): string | undefined {
   if (original.bodySha256 !== copy.bodySha256) return 'the body';
-  if (original.properties['__SHARDINGKEY'] !== copy.key) return 'the key';
-  if (original.bornTimestamp !== copy.eventTime) return 'the event time';
-  return saidByProducer.find((name) => original.properties[name] !== copy.properties[name]);
+  if (original.key !== copy.key) return 'the key';
+  if (original.eventTime !== copy.eventTime) return 'the event time';
+  return saidByProducers.find((name) => name in original.properties && original.properties[name] !== copy.properties[name]);
 }

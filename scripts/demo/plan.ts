@@ -14,25 +14,41 @@ import {
 
 export const servers: readonly ServerName[] = ['rmq-east', 'pulsar-west', 'redis-east'];
 
-export const link = 'east-west';
+/** `east` is the RocketMQ cluster, `west` the Pulsar cluster. */
+export type Region = 'east' | 'west';
+
+/** One link each way. */
+export const links: Readonly<Record<Region, string>> = { east: 'east-west', west: 'west-east' };
+
+export const clusterOf: Readonly<Record<Region, string>> = { east: 'RocketMQ', west: 'Pulsar' };
+
+export function otherThan(region: Region): Region {
+  return region === 'east' ? 'west' : 'east';
+}
+
 const usualPort = 8686;
 
-export type DemoTopic = {
-  /** Name on RocketMQ. */
-  readonly source: string;
-  /** Name on Pulsar. */
-  readonly target: string;
+/** What one application writes in its region, for the other region to have as well. */
+export type Flow = {
+  /** For people. */
+  readonly name: string;
+  /** Where the application writes. */
+  readonly writer: Region;
+  /** Its name is the same on both sides, but for Pulsar's tenant and namespace. */
+  readonly topic: string;
   /** Name of the mirror that carries it. */
   readonly mirror: string;
-  readonly queues: number;
+  /** Queues or partitions where it is written. */
+  readonly lanes: number;
   readonly count: number;
   /** Messages per second. */
   readonly rate: number;
 };
 
 export type Plan = {
-  readonly orders: DemoTopic;
-  readonly payments: DemoTopic;
+  readonly ordersEast: Flow;
+  readonly ordersWest: Flow;
+  readonly payments: Flow;
   readonly rocketmq: RocketmqEndpoints;
   readonly pulsar: PulsarEndpoints;
   readonly redis: RedisEndpoints;
@@ -41,18 +57,25 @@ export type Plan = {
   readonly logFile: string;
 };
 
+/** The topic as its cluster calls it. */
+export function topicIn(region: Region, topic: string): string {
+  return region === 'east' ? topic : `persistent://public/default/${topic}`;
+}
+
 /** A run of its own: what an earlier one left on the brokers and in Redis does not matter. */
 export async function makePlan(offset: number): Promise<Plan> {
   const run = Date.now().toString(36).slice(-6);
   const folder = relative(process.cwd(), join(import.meta.dirname, '../../.isthmus', `demo-${run}`));
   mkdirSync(folder, { recursive: true });
-  const topic = (mirror: string, count: number, rate: number): DemoTopic => {
-    const source = `${mirror}-${run}`;
-    return { source, target: `persistent://public/default/${source}`, mirror, queues: 4, count, rate };
+  const flow = (mirror: string, writer: Region, count: number, rate: number): Flow => {
+    const topic = `${mirror}-${run}`;
+    const name = `${mirror} ${writer} to ${otherThan(writer)}`;
+    return { name, writer, topic, mirror, lanes: 4, count, rate };
   };
   const plan = {
-    orders: topic('orders', 20_000, 1_000),
-    payments: topic('payments', 4_000, 200),
+    ordersEast: flow('orders', 'east', 15_000, 750),
+    ordersWest: flow('orders', 'west', 15_000, 750),
+    payments: flow('payments', 'east', 4_000, 200),
     rocketmq: rocketmqEndpoints('rmq-east', offset),
     pulsar: pulsarEndpoints('pulsar-west', offset),
     redis: redisEndpoints('redis-east', offset),
@@ -65,7 +88,8 @@ export async function makePlan(offset: number): Promise<Plan> {
 }
 
 function configuration(plan: Plan, run: string): string {
-  return `# Written by "npm run demo": one link from RocketMQ to Pulsar with one mirror.
+  const { topic, mirror } = plan.ordersEast;
+  return `# Written by "npm run demo": one link each way between RocketMQ and Pulsar, with one mirror each, of topics with the same name.
 region: west
 http: { listen: "${plan.apiUrl.slice('http://'.length)}" }
 state: ${plan.redis.url}/0?prefix=demo-${run}
@@ -80,22 +104,29 @@ clusters:
     serviceUrl: ${plan.pulsar.serviceUrl}
     adminUrl: ${plan.pulsar.adminUrl}
 links:
-  ${link}:
+  ${links.east}:
     from: rmq-east
     to: pulsar-west
     mirrors:
-      ${plan.orders.mirror}:
-        topics: ["${plan.orders.source}"]
-        rename: persistent://public/default/{topic}
+      ${mirror}:
+        topics: ["${topicIn('east', topic)}"]
+        rename: "${topicIn('west', topic)}"
+  ${links.west}:
+    from: pulsar-west
+    to: rmq-east
+    mirrors:
+      ${mirror}:
+        topics: ["${topicIn('west', topic)}"]
+        rename: "${topicIn('east', topic)}"
 `;
 }
 
-/** The second mirror, added while the first one runs. Its topic gets fewer partitions than it has queues: the key decides. */
+/** The mirror that is added while the others run. Its topic gets fewer partitions than it has queues: the key decides. */
 export function paymentsMirror({ payments }: Plan): object {
   return {
     name: payments.mirror,
-    topics: [payments.source],
-    rename: 'persistent://public/default/{topic}',
+    topics: [payments.topic],
+    rename: topicIn('west', payments.topic),
     routing: { mode: 'key', partitions: 3 },
   };
 }

@@ -1,8 +1,8 @@
-/** Produces demo messages through the official Java client, in the background, at a steady pace. */
+/** An application: writes orders through the official Java client, in the background, at a steady pace. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RocketmqEyes } from '../../test/kit/rocketmq-eyes.ts';
-import { type DemoMessage, orderMessage } from './orders.ts';
-import type { DemoTopic } from './plan.ts';
+import { type Order, orderOf } from './orders.ts';
+import type { Flow } from './plan.ts';
+import type { SideOfDemo } from './sides.ts';
 
 const turnMillis = 100;
 
@@ -17,9 +17,9 @@ export type Producer = {
   readonly stop: () => Promise<void>;
 };
 
-/** Starts to produce messages 0, 1, 2, ... until there are `topic.count`. */
-export function startProducer(eyes: RocketmqEyes, topic: DemoTopic): Producer {
-  let { rate, count: limit } = topic;
+/** Starts to produce messages 0, 1, 2, ... until there are `flow.count`. */
+export function startProducer(side: SideOfDemo, flow: Flow): Producer {
+  let { rate, count: limit } = flow;
   let sent = 0;
   let stopping = false;
   const work = async (): Promise<void> => {
@@ -31,7 +31,7 @@ export function startProducer(eyes: RocketmqEyes, topic: DemoTopic): Producer {
       due += (rate * turnMillis) / 1000;
       const count = Math.min(Math.floor(due), limit - sent);
       due -= Math.floor(due);
-      if (count > 0) await sendTurn(eyes, topic, sent, count);
+      if (count > 0) await sendTurn(side, flow, sent, count);
       sent += count;
     }
   };
@@ -54,16 +54,14 @@ export function startProducer(eyes: RocketmqEyes, topic: DemoTopic): Producer {
   };
 }
 
-/** One request per queue, side by side; the next turn waits for all of them, because two on their way to one queue may change places. */
-async function sendTurn(eyes: RocketmqEyes, topic: DemoTopic, from: number, count: number): Promise<void> {
-  const byQueue = new Map<number, DemoMessage[]>();
+/** One request per lane, side by side; the next turn waits for all of them, because two on their way to one lane may change places. */
+async function sendTurn(side: SideOfDemo, flow: Flow, from: number, count: number): Promise<void> {
+  const byLane = new Map<number, Order[]>();
   for (let seq = from; seq < from + count; seq++) {
-    const message = orderMessage(seq, topic.queues);
-    const list = byQueue.get(message.queue);
-    if (list === undefined) byQueue.set(message.queue, [message]);
-    else list.push(message);
+    const order = orderOf(flow.writer, seq, flow.lanes);
+    const list = byLane.get(order.lane);
+    if (list === undefined) byLane.set(order.lane, [order]);
+    else list.push(order);
   }
-  await Promise.all(
-    [...byQueue].map(async ([queue, messages]) => await eyes.send(topic.source, messages, { batch: true, queue })),
-  );
+  await Promise.all([...byLane.values()].map(async (orders) => await side.send(flow.topic, orders)));
 }

@@ -1,46 +1,47 @@
 /** The verdict for people: figures first, then where to look next. */
 import { type Comparison, isFaultless } from './compare.ts';
 import { count, table } from './format.ts';
-import { type DemoTopic, link, type Plan } from './plan.ts';
+import { clusterOf, type Flow, links, otherThan, type Plan } from './plan.ts';
 
-export type TopicOutcome = { readonly topic: DemoTopic; readonly comparison: Comparison };
+export type FlowOutcome = { readonly flow: Flow; readonly comparison: Comparison };
 
 export type Outage = {
-  /** Orders mirrored when the replicator was killed. */
+  /** Orders mirrored, both ways, when the replicator was killed. */
   readonly killedAt: number;
   readonly downSeconds: number;
   /** From the new start until everything produced so far was mirrored. */
   readonly catchUpSeconds: number;
-  /** Messages found on the target beyond the last checkpoint. */
+  /** Messages found on the targets beyond the last checkpoints. */
   readonly found: number;
 };
 
 export type Ending = {
-  readonly topics: readonly TopicOutcome[];
+  readonly flows: readonly FlowOutcome[];
   readonly outage: Outage;
   readonly seconds: number;
 };
 
 /** `goesOn`: brokers and replicator still run and can be looked at. */
 export function verdictLines(ending: Ending, plan: Plan, goesOn: boolean): readonly string[] {
-  const { topics, outage } = ending;
-  const orders = topics[0]?.comparison ?? { medianDelayMillis: 0, longestDelayMillis: 0 };
-  const faultless = topics.every(({ comparison }) => isFaultless(comparison));
-  const examples = topics.flatMap(({ topic, comparison }) =>
-    comparison.examples.map((example) => `  ${topic.source}: ${example}`),
-  );
+  const { flows, outage } = ending;
+  const faultless = flows.every(({ comparison }) => isFaultless(comparison));
+  const examples = flows.flatMap(({ flow, comparison }) => comparison.examples.map((example) => `  ${flow.name}: ${example}`));
+  const delays = flows.slice(0, 2).map(({ flow, comparison }) => {
+    const { medianDelayMillis, longestDelayMillis } = comparison;
+    return `  ${flow.name}: on the way for ${duration(medianDelayMillis)} (median), at most ${duration(longestDelayMillis)}: through the outage`;
+  });
   const head = faultless
-    ? 'PASS: nothing lost, nothing doubled, every key in order, all content as sent, through a SIGKILL in the middle'
+    ? 'PASS: both ways nothing lost, doubled or sent back, every key in order, all content as sent, through a SIGKILL in the middle'
     : 'FAIL: the two sides differ';
   return [
     '',
     `Verdict after ${ending.seconds.toFixed(0)} s`,
     '',
-    indent(figures(topics)),
+    indent(figures(flows)),
     '',
     `  killed at about ${count(outage.killedAt)} orders, away for ${outage.downSeconds} s, caught up ${outage.catchUpSeconds.toFixed(1)} s after its new start,`,
-    `  with ${count(outage.found)} messages found on Pulsar and not written again`,
-    `  lag now 0; an order was on its way for ${duration(orders.medianDelayMillis)} (median), at most ${duration(orders.longestDelayMillis)}: through the outage`,
+    `  with ${count(outage.found)} messages found on the targets and not written again`,
+    ...delays,
     ...(examples.length > 0 ? ['', ...examples] : []),
     '',
     head,
@@ -49,24 +50,25 @@ export function verdictLines(ending: Ending, plan: Plan, goesOn: boolean): reado
   ];
 }
 
-function figures(topics: readonly TopicOutcome[]): string {
-  const heading = ['', 'RocketMQ', 'Pulsar', 'lost', 'doubled', 'reordered', 'changed', 'unknown'];
-  const rows = topics.map(({ topic, comparison }) => {
-    const { source, target, lost, doubled, reordered, changed, strangers } = comparison;
-    return [topic.source, ...[source, target, lost, doubled, reordered, changed, strangers].map(count)];
+function figures(flows: readonly FlowOutcome[]): string {
+  const heading = ['', 'written on', 'messages', 'mirrored', 'lost', 'doubled', 'reordered', 'changed', 'looped', 'unknown'];
+  const rows = flows.map(({ flow, comparison }) => {
+    const { source, target, lost, doubled, reordered, changed, looped, strangers } = comparison;
+    const numbers = [source, target, lost, doubled, reordered, changed, looped, strangers].map(count);
+    return [`${flow.mirror} to ${clusterOf[otherThan(flow.writer)]}`, clusterOf[flow.writer], ...numbers];
   });
   return table([heading, ...rows]);
 }
 
-function whereToLook({ apiUrl, configFile, logFile, orders }: Plan): readonly string[] {
+function whereToLook({ apiUrl, configFile, logFile, ordersEast }: Plan): readonly string[] {
   return [
     'Everything runs on, with a few messages a second, until Ctrl+C. Where to look next:',
     `  ${apiUrl}/v1/mirrors          mirrors, their state and lag`,
-    `  ${apiUrl}/v1/mirrors/${link}/${orders.mirror}/lanes   each queue: positions, lag, gaps, last error`,
+    `  ${apiUrl}/v1/mirrors/${links.east}/${ordersEast.mirror}/lanes   each queue: positions, lag, gaps, last error`,
     `  ${apiUrl}/metrics             for Prometheus`,
     `  ${apiUrl}/openapi.json        the whole API`,
     `  npx isthmus mirrors -c ${configFile}`,
-    `  npx isthmus lanes ${link}/${orders.mirror} -c ${configFile}`,
+    `  npx isthmus lanes ${links.east}/${ordersEast.mirror} -c ${configFile}`,
     '  npm run brokers -- status',
     `  ${logFile}`,
   ];

@@ -1,31 +1,32 @@
-/** Follows the run and keeps the live line true: what was sent, what has arrived, and how far behind that is. */
+/** Follows the run and keeps the live line true: what was sent, what has arrived on the other side, and how far behind that is. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Program } from '../program/program.ts';
 import type { Api } from './api.ts';
 import { DemoError } from './errors.ts';
 import { count } from './format.ts';
-import { type DemoTopic, link } from './plan.ts';
+import { type Flow, links, otherThan, type Region } from './plan.ts';
 import type { Producer } from './producer.ts';
 import type { Screen } from './screen.ts';
+import type { SideOfDemo } from './sides.ts';
 
 const turnMillis = 250;
 const stallMillis = 60_000;
 
 export type Watch = {
-  /** Also follows this topic; `mirrored`: a mirror carries it already. */
-  readonly add: (topic: DemoTopic, producer: Producer, mirrored: boolean) => void;
-  /** From now on a mirror carries the topic. */
-  readonly mirrors: (topic: DemoTopic) => void;
-  /** Messages that the replicator says are stored on Pulsar; the verdict does not rely on it. */
-  readonly arrived: (topic: DemoTopic) => number;
-  /** Resolves when all that was sent to mirrored topics until this call has arrived. Rejects when nothing moves for a minute. */
+  /** Also follows this flow; `mirrored`: a mirror carries it already. */
+  readonly add: (flow: Flow, producer: Producer, mirrored: boolean) => void;
+  /** From now on a mirror carries the flow. */
+  readonly mirrors: (flow: Flow) => void;
+  /** Messages of the flow that are on the other side, by its brokers' counters; the verdict does not rely on it. */
+  readonly arrived: (flow: Flow) => number;
+  /** Resolves when all that was sent to mirrored flows until this call has arrived. Rejects when nothing moves for a minute. */
   readonly untilCaughtUp: (signal: AbortSignal) => Promise<void>;
   readonly stop: () => Promise<void>;
 };
 
-type Row = { topic: DemoTopic; producer: Producer; mirrored: boolean; arrived: number; lagSeconds: number | null };
+type Row = { flow: Flow; producer: Producer; mirrored: boolean; arrived: number; lagSeconds: number | null };
 
-export function startWatch(screen: Screen, api: Api, replicator: Program): Watch {
+export function startWatch(screen: Screen, api: Api, replicator: Program, sides: Readonly<Record<Region, SideOfDemo>>): Watch {
   const rows: Row[] = [];
   let stopping = false;
   let trouble: string | undefined;
@@ -33,17 +34,19 @@ export function startWatch(screen: Screen, api: Api, replicator: Program): Watch
     const statuses = replicator.pid() === undefined ? [] : await answer(api.mirrors(), []);
     trouble = undefined;
     for (const row of rows) {
-      const status = statuses.find((each) => each.name === row.topic.mirror);
+      const status = statuses.find(({ link, name }) => link === links[row.flow.writer] && name === row.flow.mirror);
       row.lagSeconds = status?.lagSeconds ?? null;
-      if (status === undefined) continue;
-      const lanes = await answer(api.lanes(link, row.topic.mirror), []);
-      // The topic is new, so a queue's next offset is the number of its messages that are done.
-      row.arrived = Math.max(
-        row.arrived,
-        lanes.reduce((sum, lane) => sum + Number(lane.next ?? 0), 0),
-      );
-      if (status.trouble !== null) trouble ??= `${status.trouble.code}: ${status.trouble.message}`;
+      if (status?.trouble) trouble ??= `${status.trouble.code}: ${status.trouble.message}`;
+      if (row.mirrored) row.arrived = Math.max(row.arrived, await countArrived(row));
     }
+  };
+  /** What the other side's topic holds, less what is written there. */
+  const countArrived = async ({ flow, producer }: Row): Promise<number> => {
+    const away = otherThan(flow.writer);
+    const theirs = rows.find((row) => row.flow.topic === flow.topic && row.flow.writer === away);
+    const before = theirs?.producer.sent() ?? 0;
+    const there = await answer(sides[away].messagesIn(flow.topic), 0);
+    return Math.min(producer.sent(), Math.max(0, there - before));
   };
   const work = async (): Promise<void> => {
     while (!stopping) {
@@ -57,11 +60,11 @@ export function startWatch(screen: Screen, api: Api, replicator: Program): Watch
   const working = work();
   working.catch(() => undefined);
   return {
-    add: (topic, producer, mirrored) => void rows.push({ topic, producer, mirrored, arrived: 0, lagSeconds: null }),
-    mirrors: (topic) => {
-      for (const row of rows) if (row.topic === topic) row.mirrored = true;
+    add: (flow, producer, mirrored) => void rows.push({ flow, producer, mirrored, arrived: 0, lagSeconds: null }),
+    mirrors: (flow) => {
+      for (const row of rows) if (row.flow === flow) row.mirrored = true;
     },
-    arrived: (topic) => rows.find((row) => row.topic === topic)?.arrived ?? 0,
+    arrived: (flow) => rows.find((row) => row.flow === flow)?.arrived ?? 0,
     untilCaughtUp: async (signal) => {
       const wanted = rows.filter((row) => row.mirrored).map((row) => ({ row, sent: row.producer.sent() }));
       const lacking = (): number => wanted.reduce((sum, { row, sent }) => sum + Math.max(0, sent - row.arrived), 0);
@@ -85,7 +88,7 @@ export function startWatch(screen: Screen, api: Api, replicator: Program): Watch
   };
 }
 
-/** What the API answers; `otherwise` where it does not, as while it starts. Waiting for what is missing has a limit of its own. */
+/** What is answered; `otherwise` where nothing is, as while something starts. Waiting for what is missing has a limit of its own. */
 async function answer<T>(asked: Promise<T>, otherwise: T): Promise<T> {
   try {
     return await asked;
@@ -94,11 +97,9 @@ async function answer<T>(asked: Promise<T>, otherwise: T): Promise<T> {
   }
 }
 
-function describe(row: Row): string {
-  const { topic, producer, mirrored, arrived, lagSeconds } = row;
-  const sent = `${topic.mirror}: ${count(producer.sent())} sent`;
+function describe({ flow, producer, mirrored, arrived, lagSeconds }: Row): string {
+  const sent = `${flow.name}: ${count(producer.sent())} sent`;
   if (!mirrored) return `${sent}, no mirror yet`;
-  const lag = Math.max(0, producer.sent() - arrived);
   const age = lagSeconds === null ? '' : ` (${lagSeconds.toFixed(1)} s)`;
-  return `${sent}, ${count(arrived)} mirrored, lag ${count(lag)}${age}`;
+  return `${sent}, lag ${count(Math.max(0, producer.sent() - arrived))}${age}`;
 }

@@ -167,6 +167,8 @@ const clockStepped: Fault = {
 
 const startedTwice: Fault = {
   name: 'a second process with the same links, which waits and says why, and takes over when the first one is killed',
+  // A state file lets no second process begin.
+  options: { state: 'redis' },
   run: async ({ mirror }) => {
     const twin = await mirror.twin();
     twin.process.start();

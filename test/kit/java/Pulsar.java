@@ -14,6 +14,7 @@ import org.apache.pulsar.client.api.Consumer;
 import org.apache.pulsar.client.api.Message;
 import org.apache.pulsar.client.api.MessageId;
 import org.apache.pulsar.client.api.MessageIdAdv;
+import org.apache.pulsar.client.api.Producer;
 import org.apache.pulsar.client.api.PulsarClient;
 import org.apache.pulsar.client.api.PulsarClientException;
 import org.apache.pulsar.client.api.Reader;
@@ -28,6 +29,7 @@ final class Pulsar {
   private static final HexFormat HEX = HexFormat.of();
 
   private final Map<String, PulsarClient> clients = new ConcurrentHashMap<>();
+  private final Map<String, Producer<byte[]>> keptProducers = new ConcurrentHashMap<>();
 
   private PulsarClient client(Call call) {
     return clients.computeIfAbsent(call.text("serviceUrl"), url -> {
@@ -48,7 +50,7 @@ final class Pulsar {
 
   /** See {@link PulsarSend}. */
   Object send(Call call) throws Exception {
-    return new PulsarSend(client(call), client(call).getPartitionsForTopic(call.text("topic")).get(), call).send();
+    return new PulsarSend(client(call), client(call).getPartitionsForTopic(call.text("topic")).get(), call, keptProducers).send();
   }
 
   // --- reading ---

@@ -19,7 +19,10 @@ import org.apache.pulsar.client.api.PulsarClient;
 import org.apache.pulsar.client.api.Schema;
 import org.apache.pulsar.client.api.TypedMessageBuilder;
 
-/** Sends messages to a Pulsar topic as they are described, one by one, or (batch) all of a partition in one entry. */
+/**
+ * Sends messages to a Pulsar topic as they are described, one by one, or (batch) all of a partition in one entry. "keep": the next call with the same
+ * options uses the same producers; one call at a time per partition.
+ */
 final class PulsarSend {
   private static final HexFormat HEX = HexFormat.of();
   private static final long FOREVER_MS = 600_000;
@@ -28,11 +31,14 @@ final class PulsarSend {
   private final List<String> partitions;
   private final Call call;
   private final Map<Integer, Producer<byte[]>> producers = new TreeMap<>();
+  /** Outlives the call; null where producers end with it. */
+  private final Map<String, Producer<byte[]>> kept;
 
-  PulsarSend(PulsarClient client, List<String> partitions, Call call) {
+  PulsarSend(PulsarClient client, List<String> partitions, Call call, Map<String, Producer<byte[]>> kept) {
     this.client = client;
     this.partitions = partitions;
     this.call = call;
+    this.kept = call.flag("keep") ? kept : null;
   }
 
   Object send() throws Exception {
@@ -53,7 +59,7 @@ final class PulsarSend {
       for (int i = 0; i < sent.size(); i++) results.add(result(chosen.get(i), (MessageIdAdv) sent.get(i).get()));
       return results;
     } finally {
-      for (Producer<byte[]> producer : producers.values()) producer.close();
+      if (kept == null) for (Producer<byte[]> producer : producers.values()) producer.close();
     }
   }
 
@@ -68,7 +74,10 @@ final class PulsarSend {
     if (call.flag("keyBased")) builder.batcherBuilder(BatcherBuilder.KEY_BASED);
     if (call.flag("chunking")) builder.enableChunking(true).chunkMaxMessageSize((int) call.number("chunkBytes", 1 << 20));
     if (call.has("producer")) builder.producerName(call.text("producer") + "-" + partition);
-    Producer<byte[]> producer = builder.create();
+    String name = partitions.get(partition) + " " + batch + " " + call.text("compression", "NONE");
+    Producer<byte[]> before = kept == null ? null : kept.get(name);
+    Producer<byte[]> producer = before == null ? builder.create() : before;
+    if (kept != null) kept.put(name, producer);
     producers.put(partition, producer);
     return producer;
   }

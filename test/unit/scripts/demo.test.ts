@@ -2,83 +2,63 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { compareRows, isFaultless } from '../../../scripts/demo/compare.ts';
-import { orderMessage } from '../../../scripts/demo/orders.ts';
+import { compareViews, isFaultless } from '../../../scripts/demo/compare.ts';
+import { orderOf, toRocketmq } from '../../../scripts/demo/orders.ts';
+import type { Region } from '../../../scripts/demo/plan.ts';
 import { foundInTarget } from '../../../scripts/demo/recovered.ts';
 import { openScreen } from '../../../scripts/demo/screen.ts';
-import type { PulsarRow } from '../../kit/pulsar-eyes.ts';
-import type { RocketmqRow } from '../../kit/rocketmq-eyes.ts';
+import type { View } from '../../../scripts/demo/sides.ts';
 
-/** What the eyes see of order `seq`, as far as the comparison looks at it. */
-function original(seq: number): RocketmqRow {
-  const { keys = '', shardingKey = '', tags = '', properties = {}, body = '', queue } = orderMessage(seq, 4);
+/** What the eyes see of order `seq` where it was written. */
+function original(seq: number, writer: Region = 'east'): View {
+  const order = orderOf(writer, seq, 4);
+  const { keys = '', tags = '', properties = {} } = toRocketmq(order);
   return {
-    broker: 'broker-a',
-    queue,
-    offset: seq,
-    properties: { ...properties, KEYS: keys, TAGS: tags, __SHARDINGKEY: shardingKey, UNIQ_KEY: `u${seq}` },
-    bodySha256: body,
-    bodyLength: body.length,
-    bodyHex: null,
-    flag: 0,
-    sysFlag: 0,
-    bornTimestamp: 1_000 + seq,
-    storeTimestamp: 2_000 + seq,
-    reconsumeTimes: 0,
-    msgId: `u${seq}`,
+    lane: `broker-a:${order.lane}`,
+    place: seq,
+    id: order.id,
+    key: order.customer,
+    bodySha256: order.body,
+    eventTime: 1_000 + seq,
+    storedAt: 2_000 + seq,
+    properties: writer === 'east' ? { ...properties, KEYS: keys, TAGS: tags, UNIQ_KEY: `u${seq}` } : properties,
   };
 }
 
-function copy(seq: number, changes: Partial<PulsarRow> = {}): PulsarRow {
-  const { queue, properties, bodySha256, bodyLength, bornTimestamp, storeTimestamp } = original(seq);
-  return {
-    partition: queue,
-    messageId: `1:${seq}:0`,
-    batchSize: 1,
-    producer: 'p',
-    sequenceId: seq,
-    hasKey: true,
-    key: properties['__SHARDINGKEY'] ?? null,
-    keyIsBase64: false,
-    orderingKeyHex: null,
-    properties,
-    propertyList: Object.entries(properties),
-    eventTime: bornTimestamp,
-    publishTime: storeTimestamp + 5,
-    deliverAtTime: 0,
-    schemaVersionHex: null,
-    nullValue: false,
-    replicatedFrom: null,
-    bodySha256,
-    bodyLength,
-    bodyHex: null,
-    entry: { producer: 'p', sequenceId: seq, highestSequenceId: seq, compression: 'NONE', messages: 1, properties: [] },
-    ...changes,
-  };
+function copy(seq: number, changes: Partial<View> = {}, writer: Region = 'east'): View {
+  const view = original(seq, writer);
+  const properties = { ...view.properties, added: 'by the mirror' };
+  return { ...view, lane: view.lane.slice(-1), storedAt: view.storedAt + 5, properties, ...changes };
 }
 
 const all = Array.from({ length: 500 }, (_, seq) => seq);
-const written = all.map(original);
-const byPartition = (rows: readonly PulsarRow[]): readonly PulsarRow[] => [...rows].sort((a, b) => a.partition - b.partition);
+const written = all.map((seq) => original(seq));
+const mirrored = all.map((seq) => copy(seq));
+/** What the other application wrote, on its side and mirrored. */
+const theirs = all.map((seq) => original(seq, 'west'));
+const theirsHere = all.map((seq) => copy(seq, {}, 'west'));
 
 describe('the verdict of the demo', () => {
-  it('is faultless when every order arrived once, in order and unchanged', () => {
-    const comparison = compareRows(written, byPartition(all.map((seq) => copy(seq))));
+  it('is faultless when every order arrived once, in order and unchanged, beside what the other side wrote', () => {
+    const comparison = compareViews('east', [...written, ...theirsHere], [...mirrored, ...theirs]);
     expect(comparison).toMatchObject({
       source: 500,
       target: 500,
       changed: 0,
+      looped: 0,
       medianDelayMillis: 5,
       longestDelayMillis: 5,
       examples: [],
     });
     expect(isFaultless(comparison)).toBe(true);
+    expect(isFaultless(compareViews('west', [...mirrored, ...theirs], [...written, ...theirsHere]))).toBe(true);
   });
 
   it.each([
-    ['lost', all.filter((seq) => seq !== 7).map((seq) => copy(seq)), { lost: 1 }],
-    ['doubled', [...all, 7].map((seq) => copy(seq)), { doubled: 1 }],
-    ['of nobody', [...all.map((seq) => copy(seq)), copy(7, { properties: { seq: '9999' } })], { strangers: 1 }],
+    ['lost', mirrored.filter((_, seq) => seq !== 7), { lost: 1 }],
+    ['doubled', [...mirrored, copy(7)], { doubled: 1 }],
+    ['of nobody', [...mirrored, copy(7, { id: 'east-9999' })], { strangers: 1 }],
+    ['without an id', [...mirrored, copy(7, { id: null })], { strangers: 1 }],
     ['changed in its body', all.map((seq) => copy(seq, seq === 7 ? { bodySha256: 'other' } : {})), { changed: 1 }],
     ['changed in its time', all.map((seq) => copy(seq, seq === 7 ? { eventTime: 1 } : {})), { changed: 1 }],
     [
@@ -86,32 +66,36 @@ describe('the verdict of the demo', () => {
       all.map((seq) => copy(seq, seq === 7 ? { properties: { ...copy(7).properties, TAGS: 'x' } } : {})),
       { changed: 1 },
     ],
-  ])('finds an order that is %s', (_, mirrored, expected) => {
-    const comparison = compareRows(written, byPartition(mirrored));
+  ])('finds an order that is %s', (_, away, expected) => {
+    const comparison = compareViews('east', written, [...away, ...theirs]);
     expect(comparison).toMatchObject(expected);
     expect(isFaultless(comparison)).toBe(false);
   });
 
+  it('finds an order that came back to where it was written', () => {
+    const comparison = compareViews('east', [...written, copy(7, { lane: 'broker-a:0', place: 600 })], mirrored);
+    expect(comparison).toMatchObject({ source: 500, lost: 0, doubled: 0, looped: 1 });
+    expect(isFaultless(comparison)).toBe(false);
+  });
+
   it('finds orders of a customer that changed places', () => {
-    const mirrored = byPartition(all.map((seq) => copy(seq)));
-    const first = mirrored[0];
-    const next = mirrored.findIndex((row, i) => i > 0 && row.key === first?.key);
-    const exchanged = mirrored.map((row, i) => (i === 0 ? (mirrored[next] ?? row) : i === next ? (first ?? row) : row));
-    expect(compareRows(written, exchanged).reordered).toBeGreaterThan(0);
+    const next = mirrored.findIndex((row, i) => i > 0 && row.key === mirrored[0]?.key);
+    const exchanged = mirrored.map((row, i) => ({ ...row, place: i === 0 ? next : i === next ? 0 : row.place }));
+    expect(compareViews('east', written, exchanged).reordered).toBeGreaterThan(0);
   });
 });
 
 describe('the orders of the demo', () => {
-  it('are the same each time, and those of a customer are in one queue', () => {
-    expect(all.map((seq) => orderMessage(seq, 4))).toEqual(all.map((seq) => orderMessage(seq, 4)));
-    const queues = new Map<string | undefined, Set<number>>();
+  it('are the same each time, and those of a customer are in one lane', () => {
+    expect(all.map((seq) => orderOf('west', seq, 4))).toEqual(all.map((seq) => orderOf('west', seq, 4)));
+    const lanes = new Map<string, Set<number>>();
     for (const seq of all) {
-      const { shardingKey, queue } = orderMessage(seq, 4);
-      queues.set(shardingKey, (queues.get(shardingKey) ?? new Set()).add(queue));
+      const { customer, lane } = orderOf('east', seq, 4);
+      lanes.set(customer, (lanes.get(customer) ?? new Set()).add(lane));
     }
-    expect(queues.size).toBeGreaterThan(100);
-    expect([...queues.values()].filter((some) => some.size > 1)).toEqual([]);
-    expect(new Set(all.map((seq) => orderMessage(seq, 4).queue)).size).toBe(4);
+    expect(lanes.size).toBeGreaterThan(100);
+    expect([...lanes.values()].filter((some) => some.size > 1)).toEqual([]);
+    expect(new Set(all.map((seq) => orderOf('east', seq, 4).lane)).size).toBe(4);
   });
 });
 
