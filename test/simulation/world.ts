@@ -311,7 +311,7 @@ export class World {
     }
   }
 
-  #isBad = ({ body, damage }: { body: Buffer; damage?: string }): boolean =>
+  #isBad = ({ body, damage }: { body: Buffer; damage?: string | undefined }): boolean =>
     this.#plan.spec.onBadRecord === 'dead-letter' && (damage !== undefined || body.toString().startsWith(REFUSED_BODY));
 
   async #waitUntilDone(): Promise<void> {

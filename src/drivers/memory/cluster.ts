@@ -6,10 +6,10 @@ import type { LaneExtent } from '../../spi/source.ts';
 import type { EntryBroker } from './entry-broker.ts';
 import type { MemoryNetwork } from './network.ts';
 import type { QueueBroker } from './queue-broker.ts';
-import { MemorySink } from './sink.ts';
-import { MemorySource } from './source.ts';
+import { MemoryQueueSink, MemorySink } from './sink.ts';
+import { MemoryEntrySource, MemorySource } from './source.ts';
 
-/** A process's view of a fake cluster that is read. */
+/** A process's view of a fake cluster of queues. */
 export function openQueueCluster(name: string, broker: QueueBroker, network: MemoryNetwork): Cluster {
   const extents = async (topic: string): Promise<ReadonlyMap<string, LaneExtent>> =>
     await network.request('asking for extents', () => {
@@ -23,7 +23,7 @@ export function openQueueCluster(name: string, broker: QueueBroker, network: Mem
     });
   const ensureTopic = async (topic: string, partitions: number): Promise<TopicDescription> =>
     await network.request('making a topic', () => {
-      broker.addQueues(topic, 'broker-a', partitions);
+      broker.growTo(topic, 'broker-a', partitions);
       return describe(broker, topic);
     });
   const admin = { ...commonAdmin(broker, network), extents, ensureTopic };
@@ -32,22 +32,17 @@ export function openQueueCluster(name: string, broker: QueueBroker, network: Mem
     type: 'rocketmq',
     admin,
     source: new MemorySource(broker, network),
-    sink: undefined,
+    sink: new MemoryQueueSink(broker, network),
     close: async () => undefined,
   };
 }
 
-/** A process's view of a fake cluster that is written. */
+/** A process's view of a fake cluster of entries. */
 export function openEntryCluster(name: string, broker: EntryBroker, network: MemoryNetwork): Cluster {
   const extents = async (topic: string): Promise<ReadonlyMap<string, LaneExtent>> =>
     await network.request('asking for extents', () => {
       const lanes = broker.describe(topic)?.lanes ?? [];
-      return new Map(
-        lanes.map(({ lane }, partition) => {
-          const entries = broker.entries(topic, partition);
-          return [lane, { begin: entries[0]?.position ?? offsetPosition(0), end: entries.at(-1)?.position ?? offsetPosition(0) }];
-        }),
-      );
+      return new Map(lanes.map(({ lane }, partition) => [lane, broker.extent(topic, partition)]));
     });
   const ensureTopic = async (topic: string, partitions: number): Promise<TopicDescription> =>
     await network.request('making a topic', () => {
@@ -55,7 +50,14 @@ export function openEntryCluster(name: string, broker: EntryBroker, network: Mem
       return describe(broker, topic);
     });
   const admin = { ...commonAdmin(broker, network), extents, ensureTopic };
-  return { name, type: 'pulsar', admin, source: undefined, sink: new MemorySink(broker, network), close: async () => undefined };
+  return {
+    name,
+    type: 'pulsar',
+    admin,
+    source: new MemoryEntrySource(broker, network),
+    sink: new MemorySink(broker, network),
+    close: async () => undefined,
+  };
 }
 
 function describe(broker: { describe(topic: string): TopicDescription | undefined }, topic: string): TopicDescription {

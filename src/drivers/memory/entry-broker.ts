@@ -1,11 +1,14 @@
 import type { TopicDescription } from '../../model/lane.ts';
 import { comparePositions, entryPosition, type Position } from '../../model/position.ts';
 import type { Clock } from '../../spi/clock.ts';
+import type { LaneExtent } from '../../spi/source.ts';
 
-/** A record as it lies in the target. */
+/** A record as it lies in an entry. */
 export interface StoredRecord {
   readonly body: Buffer;
   readonly key: string | undefined;
+  readonly tag?: string | undefined;
+  readonly properties?: Readonly<Record<string, string>> | undefined;
   /** Text of the record's own `ISTHMUS` property, where it came from elsewhere before. */
   readonly mark: string | undefined;
 }
@@ -15,10 +18,17 @@ export interface MemoryEntry {
   readonly records: readonly StoredRecord[];
   /** Text of the entry's `ISTHMUS` property, `undefined` where somebody else wrote it. */
   readonly mark: string | undefined;
+  /** False: a single message without a batch around it. */
+  readonly batched?: boolean | undefined;
+  /** Whether its writer says that records in it have marks of their own. */
+  readonly inner?: boolean | undefined;
 }
 
 export interface StoredEntry extends MemoryEntry {
+  /** That of the entry; the records of a batch have indexes. */
   readonly position: Position;
+  /** Milliseconds since 1970. */
+  readonly storeTime: number;
   readonly producer: MemoryProducer | undefined;
 }
 
@@ -49,6 +59,8 @@ export class MemoryProducer {
 class Partition {
   readonly entries: StoredEntry[] = [];
   trimmed = 0;
+  readonly cursors = new Map<string, Position>();
+  waiting: (() => void)[] = [];
   readonly producers = new Map<string, MemoryProducer>();
 }
 
@@ -94,6 +106,27 @@ export class EntryBroker {
   /** All entries that were ever stored. */
   history(topic: string, partition: number): readonly StoredEntry[] {
     return this.#partition(topic, partition).entries;
+  }
+
+  /** Where the entries begin that it still has, and where the next one will lie. */
+  extent(topic: string, partition: number): LaneExtent {
+    const { entries, trimmed } = this.#partition(topic, partition);
+    const end = placeOf(entries.length);
+    return { begin: entries[trimmed]?.position ?? end, end };
+  }
+
+  /** Calls `wake` once when the partition has grown. */
+  whenGrown(topic: string, partition: number, wake: () => void): void {
+    this.#partition(topic, partition).waiting.push(wake);
+  }
+
+  /** A cursor lies between entries: of one that is done in part, nothing is acknowledged. */
+  commit(topic: string, partition: number, group: string, { major, minor }: Position): void {
+    this.#partition(topic, partition).cursors.set(group, entryPosition(major, minor));
+  }
+
+  committed(topic: string, partition: number, group: string): Position | undefined {
+    return this.#partition(topic, partition).cursors.get(group);
   }
 
   /** Forgets the oldest entries, as retention does. */
@@ -170,11 +203,11 @@ export class EntryBroker {
   }
 
   #store(topic: string, partition: number, entry: MemoryEntry, producer: MemoryProducer | undefined): Position {
-    const { entries } = this.#partition(topic, partition);
-    const number = entries.length;
-    const position = entryPosition(10 + 3 * Math.floor(number / LEDGER_ENTRIES), number % LEDGER_ENTRIES, 0);
-    entries.push({ ...entry, position, producer });
-    return position;
+    const found = this.#partition(topic, partition);
+    const position = placeOf(found.entries.length);
+    found.entries.push({ ...entry, position, producer, storeTime: this.#clock.now() });
+    for (const wake of found.waiting.splice(0)) wake();
+    return { ...position, index: entry.batched === false ? -1 : 0 };
   }
 
   /** What another producer of this name has stored after a place. */
@@ -189,4 +222,9 @@ export class EntryBroker {
     if (found === undefined) throw new Error(`no partition ${partition} of ${topic}`);
     return found;
   }
+}
+
+/** The place of a partition's `number`th entry. */
+function placeOf(number: number): Position {
+  return entryPosition(10 + 3 * Math.floor(number / LEDGER_ENTRIES), number % LEDGER_ENTRIES);
 }

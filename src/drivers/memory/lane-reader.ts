@@ -1,46 +1,34 @@
 import { IsthmusError, toIsthmusError } from '../../errors.ts';
 import { type Deferred, deferred } from '../../lib/deferred.ts';
-import type { LaneId } from '../../model/lane.ts';
-import { offsetPosition, type Position } from '../../model/position.ts';
-import type { Delivery, GapReason, LaneExtent, LaneReader, ReadOptions } from '../../spi/source.ts';
-import { makeBatch } from './batch.ts';
+import type { Position } from '../../model/position.ts';
+import type { Delivery, LaneExtent, LaneReader, ReadOptions } from '../../spi/source.ts';
+import { layOut } from './batch.ts';
+import type { LaneView, Seen } from './lane-view.ts';
 import type { MemoryNetwork } from './network.ts';
-import type { QueueBroker, StoredMessage } from './queue-broker.ts';
 
 const READ_AHEAD = 4;
 const MAX_BATCH = 16;
 const LONG_POLL_MILLIS = 2_000;
 
-/** Reads one queue of a fake cluster: short reads, answers that come late, brokers that go away, and what has expired as a gap. */
+/** Reads one lane of a fake cluster: short reads, answers that come late, brokers that go away, and what has expired as a gap. */
 export class MemoryLaneReader implements LaneReader {
-  readonly #broker: QueueBroker;
+  readonly #view: LaneView;
   readonly #network: MemoryNetwork;
-  readonly #lane: LaneId;
   readonly #options: ReadOptions;
   readonly #ready: Delivery[] = [];
-  #next: number;
-  #extent: { readonly begin: number; readonly end: number };
-  #knownCuts: number;
+  #next: Position;
+  #extent: LaneExtent;
   #heldBytes = 0;
   #waiter: Deferred<Delivery> | undefined;
   #wake: (() => void) | undefined;
   #closed = false;
 
-  constructor(
-    broker: QueueBroker,
-    network: MemoryNetwork,
-    lane: LaneId,
-    from: Position,
-    options: ReadOptions,
-    extent: { readonly begin: number; readonly end: number },
-  ) {
-    this.#broker = broker;
+  constructor(view: LaneView, network: MemoryNetwork, from: Position, options: ReadOptions, extent: LaneExtent) {
+    this.#view = view;
     this.#network = network;
-    this.#lane = lane;
-    this.#next = Math.max(0, from.major);
+    this.#next = from;
     this.#options = options;
     this.#extent = extent;
-    this.#knownCuts = broker.cuts(lane.topic, lane.lane).count;
     void this.#fetch();
   }
 
@@ -61,13 +49,12 @@ export class MemoryLaneReader implements LaneReader {
   }
 
   extent(): LaneExtent {
-    return { begin: offsetPosition(this.#extent.begin), end: offsetPosition(this.#extent.end) };
+    return this.#extent;
   }
 
   async commit(next: Position): Promise<void> {
     if (this.#closed) throw closed();
-    const { topic, lane } = this.#lane;
-    await this.#network.request('committing', () => this.#broker.commit(topic, lane, this.#options.group, next.major));
+    await this.#network.request('committing', () => this.#view.commit(this.#options.group, next));
   }
 
   async close(): Promise<void> {
@@ -97,52 +84,42 @@ export class MemoryLaneReader implements LaneReader {
 
   async #fetchOnce(): Promise<void> {
     if (this.#ready.length >= READ_AHEAD) return await this.#pause();
-    const { topic, lane } = this.#lane;
     const most = 1 + this.#network.below(MAX_BATCH);
-    const { extent, cuts, messages } = await this.#network.request(`reading ${lane}`, () => ({
-      extent: this.#broker.extent(topic, lane),
-      cuts: this.#broker.cuts(topic, lane, this.#knownCuts),
-      messages: this.#broker.read(topic, lane, this.#next, most),
-    }));
+    const seen = await this.#network.request('reading', () => this.#view.look(this.#next, most));
     if (this.#closed) return;
-    this.#extent = extent;
-    this.#knownCuts = cuts.count;
-    // A real reader compares what it has read with what is there now; one that has read nothing yet sees only that the queue ends too early.
-    const cutTo = Math.min(cuts.lowest ?? this.#next, extent.end);
-    if (this.#next < extent.begin) this.#skipTo(extent.begin, 'expired');
-    else if (cutTo < this.#next) this.#skipTo(cutTo, 'truncated');
-    else if (messages.length > 0) {
-      await this.#take(messages);
+    seen.arrived?.();
+    this.#extent = seen.extent;
+    if (seen.gap !== undefined) {
+      const from = this.#next;
+      this.#next = seen.gap.to;
+      this.#deliver({ kind: 'gap', from, ...seen.gap });
+    } else if (seen.rows.length > 0) {
+      await this.#take(seen);
     } else {
-      this.#broker.whenGrown(topic, lane, () => this.#wakeUp());
+      this.#view.whenGrown(() => this.#wakeUp());
       await this.#pause(LONG_POLL_MILLIS);
     }
   }
 
-  #skipTo(to: number, reason: GapReason): void {
-    const from = offsetPosition(this.#next);
-    this.#next = to;
-    this.#deliver({ kind: 'gap', from, to: offsetPosition(to), reason });
-  }
-
-  async #take(messages: readonly StoredMessage[]): Promise<void> {
-    const bytes = messages.reduce((sum, message) => sum + message.body.length + 64, 0);
+  async #take({ rows, whole, next, tellsEnd }: Seen): Promise<void> {
+    const bytes = rows.reduce((sum, { body }) => sum + body.length + 64, 0);
     while (!this.#options.budget.tryTake(bytes, this.#heldBytes === 0)) {
       this.#options.budget.whenFree(() => this.#wakeUp());
       await this.#pause();
       if (this.#closed) return;
     }
     this.#heldBytes += bytes;
-    this.#next += messages.length;
+    this.#next = next;
     let held = true;
-    const batch = makeBatch(messages, (released) => {
+    const free = (released: Buffer): void => {
       if (!held) throw new Error('a batch was released twice');
       held = false;
       // Whoever still looks at the bytes shall see that they are gone.
       released.fill(0xdd);
       this.#heldBytes -= bytes;
       this.#options.budget.give(bytes);
-    });
+    };
+    const batch = layOut(rows, { whole, end: tellsEnd ? next : undefined, free });
     batch.heldBytes = bytes;
     this.#deliver({ kind: 'records', batch });
   }
@@ -171,5 +148,5 @@ export class MemoryLaneReader implements LaneReader {
 }
 
 function closed(): IsthmusError {
-  return new IsthmusError('CLOSED', 'reading a fake queue: the reader was closed');
+  return new IsthmusError('CLOSED', 'reading a fake lane: the reader was closed');
 }

@@ -1,22 +1,23 @@
 import { IsthmusError } from '../../errors.ts';
 import { type Deferred, deferred } from '../../lib/deferred.ts';
 import { entryPosition, type Position } from '../../model/position.ts';
-import { formatProvenance, type PositionRun } from '../../model/provenance.ts';
+import { formatProvenance, formatVia, type PositionRun } from '../../model/provenance.ts';
 import type { RecordBatch } from '../../model/record-batch.ts';
 import type { AppendResult, LaneWriter, WriterOptions } from '../../spi/sink.ts';
-import type { EntryBroker, MemoryProducer } from './entry-broker.ts';
+import { fieldsOf } from './batch.ts';
+import type { EntryBroker, MemoryEntry, MemoryProducer, StoredRecord } from './entry-broker.ts';
+import { decodeEntry } from './entry-codec.ts';
 import type { MemoryNetwork } from './network.ts';
-import { type OpenRecord, sealRound } from './round.ts';
+import { type OpenRecord, type SealedEntry, sealRound } from './round.ts';
 
 const MAX_ROUND_RECORDS = 12;
 const MAX_ROUNDS = 3;
 /** While faults say so, a body that begins like this is refused, as a record that is too large would be. */
 export const REFUSED_BODY = 'refuse:';
 
-interface SentEntry {
-  readonly runs: readonly PositionRun[];
-  readonly records: readonly OpenRecord[];
-  readonly endsRound: boolean;
+interface SentEntry extends SealedEntry {
+  /** What the broker is sent. */
+  readonly entry: MemoryEntry;
   target: Position | undefined;
 }
 
@@ -65,19 +66,49 @@ export class MemoryLaneWriter implements LaneWriter {
 
   append(batch: RecordBatch, i: number): AppendResult {
     if (this.#failure !== undefined) return 'full';
+    if (batch.whole) return this.#passOn(batch, i);
     const body = Buffer.from(batch.body(i));
-    if (this.#network.faults.refusals && body.toString().startsWith(REFUSED_BODY)) return { refused: 'its body asks for it' };
+    if (this.#isRefused(body)) return { refused: 'its body asks for it' };
     if (this.#round.length >= MAX_ROUND_RECORDS && this.#eager) this.flush();
     if (this.#round.length >= MAX_ROUND_RECORDS || this.#rounds() >= MAX_ROUNDS) return 'full';
-    const key = batch.text(batch.keyStart[i], batch.keyEnd[i]);
     const mark = batch.marks?.get(i);
-    this.#round.push({ position: batch.positionAt(i), storeTime: batch.storeTime[i] ?? 0, body, key, mark });
+    this.#round.push({ position: batch.positionAt(i), storeTime: batch.storeTime[i] ?? 0, body, mark, ...fieldsOf(batch, i) });
+    return 'taken';
+  }
+
+  #isRefused(body: Buffer): boolean {
+    return this.#network.faults.refusals && body.toString().startsWith(REFUSED_BODY);
+  }
+
+  /** An entry as it is, under a mark of its own. */
+  #passOn(batch: RecordBatch, i: number): AppendResult {
+    const { records, batched } = decodeEntry(batch.bytes.subarray(batch.nativeStart[i], batch.nativeEnd[i]));
+    if (records.some(({ body }) => this.#isRefused(body))) return { refused: 'a body in it asks for it' };
+    if (this.#rounds() >= MAX_ROUNDS) return 'full';
+    this.flush();
+    const runs = [{ first: batch.positionAt(i), count: 1 }];
+    const storeTime = batch.storeTime[i] ?? 0;
+    const origin = batch.marks?.get(i);
+    const mark = origin === undefined ? this.#localMark(runs, storeTime) : origin + formatVia({ ...this.#options.lane, runs });
+    this.#sent.push({
+      runs,
+      storeTime,
+      count: records.length,
+      endsRound: true,
+      target: undefined,
+      entry: { records, batched, mark },
+    });
+    this.#sendRest();
     return 'taken';
   }
 
   flush(): void {
     if (this.#round.length === 0) return;
-    for (const entry of sealRound(this.#round, this.#perKey)) this.#sent.push({ ...entry, target: undefined });
+    for (const { records, ...sealed } of sealRound(this.#round, this.#perKey)) {
+      const mark = this.#localMark(sealed.runs, sealed.storeTime);
+      const inner = records.some((record) => record.mark !== undefined);
+      this.#sent.push({ ...sealed, target: undefined, entry: { mark, inner, records: records.map(storedRecord) } });
+    }
     this.#round = [];
     this.#sendRest();
   }
@@ -126,7 +157,7 @@ export class MemoryLaneWriter implements LaneWriter {
     this.#onWire.add(entry);
     const { topic, partition } = this.#options;
     this.#broker.send(topic, partition, producer, {
-      entry: { mark: this.#markOf(entry), records: entry.records.map(storedRecord) },
+      entry: entry.entry,
       receipt: (position) => {
         this.#network.clock.timer(this.#network.delayMillis(), () => {
           if (this.#producer !== producer) return;
@@ -143,11 +174,10 @@ export class MemoryLaneWriter implements LaneWriter {
     for (let head = this.#sent[0]; head?.target !== undefined; head = this.#sent[0]) {
       this.#sent.shift();
       this.#known = head.target;
-      const { runs, records, target } = head;
+      const { runs, count, storeTime, target } = head;
       const { partition } = this.#options;
-      const bytes = records.reduce((sum, record) => sum + record.body.length, 0);
-      const sourceStoreTime = records[0]?.storeTime ?? 0;
-      this.#options.onStored({ partition, runs, count: records.length, target, bytes, sourceStoreTime });
+      const bytes = head.entry.records.reduce((sum, record) => sum + record.body.length, 0);
+      this.#options.onStored({ partition, runs, count, target, bytes, sourceStoreTime: storeTime });
     }
     if (this.#sent.length === 0) this.#empty?.resolve();
     this.#wake();
@@ -220,13 +250,12 @@ export class MemoryLaneWriter implements LaneWriter {
         .filter(({ producer }) => producer !== undefined && this.#producers.has(producer))
         .map(({ mark, position }) => [mark, position]),
     );
-    for (const entry of this.#sent) entry.target ??= marks.get(this.#markOf(entry));
+    for (const entry of this.#sent) entry.target ??= marks.get(entry.entry.mark);
   }
 
-  #markOf(entry: SentEntry): string {
+  #localMark(runs: readonly PositionRun[], time: number): string {
     const { sourceCluster, lane } = this.#options;
-    const time = entry.records[0]?.storeTime ?? 0;
-    return formatProvenance({ cluster: sourceCluster, topic: lane.topic, lane: lane.lane, runs: entry.runs, time, passed: [] });
+    return formatProvenance({ cluster: sourceCluster, topic: lane.topic, lane: lane.lane, runs, time, passed: [] });
   }
 
   #fail(error: IsthmusError): void {
@@ -254,8 +283,8 @@ export class MemoryLaneWriter implements LaneWriter {
   }
 }
 
-function storedRecord({ body, key, mark }: OpenRecord): { body: Buffer; key: string | undefined; mark: string | undefined } {
-  return { body, key, mark };
+function storedRecord({ body, key, tag, properties, mark }: OpenRecord): StoredRecord {
+  return { body, key, tag, properties, mark };
 }
 
 function closed(): IsthmusError {

@@ -54,6 +54,10 @@ export class MemoryNetwork {
     return Math.floor(this.random() * limit);
   }
 
+  pick<T>(choices: readonly [T, ...T[]]): T {
+    return choices[this.below(choices.length)] ?? choices[0];
+  }
+
   delayMillis(): number {
     return this.random() * this.faults.maxDelayMillis;
   }

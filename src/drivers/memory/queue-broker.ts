@@ -5,13 +5,13 @@ import type { Clock } from '../../spi/clock.ts';
 /** A message as a fake producer sends it. */
 export interface MemoryMessage {
   readonly body: Buffer;
-  readonly key?: string;
-  readonly tag?: string;
-  readonly properties?: Readonly<Record<string, string>>;
+  readonly key?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly properties?: Readonly<Record<string, string>> | undefined;
   /** Text of an `ISTHMUS` property: the message was mirrored to here. */
-  readonly mark?: string;
+  readonly mark?: string | undefined;
   /** Why the reading driver cannot make a record of it. */
-  readonly damage?: string;
+  readonly damage?: string | undefined;
 }
 
 export interface StoredMessage extends MemoryMessage {
@@ -53,6 +53,13 @@ export class QueueBroker {
     return [...this.#topics.keys()].sort();
   }
 
+  /** Adds queues until the topic has `count` in all, whichever brokers have them. */
+  growTo(topic: string, broker: string, count: number): void {
+    const names = [...(this.#topics.get(topic)?.keys() ?? [])];
+    const own = names.filter((name) => name.startsWith(`${broker}:`)).length;
+    if (names.length < count || names.length === 0) this.addQueues(topic, broker, own + count - names.length);
+  }
+
   /** Adds queues `broker:0` up to `broker:count-1` to a topic; existing ones stay. */
   addQueues(topic: string, broker: string, count: number): void {
     const queues = this.#topics.get(topic) ?? new Map<string, Queue>();
@@ -68,9 +75,14 @@ export class QueueBroker {
 
   /** Gives the message's offset. */
   produce(topic: string, lane: string, message: MemoryMessage): number {
+    return this.store(topic, lane, [message]);
+  }
+
+  /** Stores messages side by side, all or none; gives the first one's offset. */
+  store(topic: string, lane: string, messages: readonly MemoryMessage[]): number {
     const queue = this.#queue(topic, lane);
     const offset = queue.end;
-    queue.messages.push({ ...message, offset, storeTime: this.#clock.now() });
+    messages.forEach((message, i) => queue.messages.push({ ...message, offset: offset + i, storeTime: this.#clock.now() }));
     const waiting = queue.waiting;
     queue.waiting = [];
     for (const wake of waiting) wake();
@@ -111,6 +123,10 @@ export class QueueBroker {
     return { topic, lanes, settings: {} };
   }
 
+  isReachable(topic: string, lane: string): boolean {
+    return !this.#away.has(this.#queue(topic, lane).broker);
+  }
+
   /** Rejects (throws) with CONNECT_FAILED while the queue's broker is away. */
   extent(topic: string, lane: string): { readonly begin: number; readonly end: number } {
     const { begin, end } = this.#reachable(topic, lane);
@@ -121,6 +137,11 @@ export class QueueBroker {
   read(topic: string, lane: string, from: number, most: number): readonly StoredMessage[] {
     const queue = this.#reachable(topic, lane);
     return from < queue.begin ? [] : queue.messages.slice(from, from + most);
+  }
+
+  /** Runs something at the broker after a while, whatever has become of the process that asked for it. */
+  later(millis: number, run: () => void): void {
+    this.#clock.timer(millis, run);
   }
 
   /** Calls `wake` once when the queue has grown. */

@@ -7,20 +7,34 @@ export interface OpenRecord {
   readonly storeTime: number;
   readonly body: Buffer;
   readonly key: string | undefined;
+  readonly tag?: string | undefined;
+  readonly properties?: Readonly<Record<string, string>> | undefined;
   /** The record's own mark, where it came from elsewhere before. */
   readonly mark: string | undefined;
 }
 
 export interface SealedEntry {
   readonly runs: readonly PositionRun[];
-  readonly records: readonly OpenRecord[];
+  /** Records. */
+  readonly count: number;
+  /** Of the first record, milliseconds since 1970. */
+  readonly storeTime: number;
   readonly endsRound: boolean;
 }
 
 /** One entry, or one for each key: these then lie in the target in another order than in the lane. */
-export function sealRound(records: readonly OpenRecord[], perKey: boolean): SealedEntry[] {
+export function sealRound(
+  records: readonly OpenRecord[],
+  perKey: boolean,
+): (SealedEntry & { readonly records: readonly OpenRecord[] })[] {
   const groups = perKey ? [...Map.groupBy(records, (record) => record.key).values()] : [records];
-  return groups.map((group, i) => ({ runs: runsOf(group), records: group, endsRound: i === groups.length - 1 }));
+  return groups.map((group, i) => ({
+    runs: runsOf(group),
+    count: group.length,
+    storeTime: group[0]?.storeTime ?? 0,
+    records: group,
+    endsRound: i === groups.length - 1,
+  }));
 }
 
 function runsOf(records: readonly OpenRecord[]): PositionRun[] {

@@ -1,14 +1,17 @@
-import { comparePositions, type Position } from '../../model/position.ts';
+import { IsthmusError } from '../../errors.ts';
+import { comparePositions, formatPosition, offsetPosition, type Position } from '../../model/position.ts';
 import { parseProvenance } from '../../model/provenance.ts';
-import type { RecordBatch } from '../../model/record-batch.ts';
+import type { NativeForm, RecordBatch } from '../../model/record-batch.ts';
 import type { DeadLetter, FoundMark, LaneWriter, ScanReport, Sink, WriterOptions } from '../../spi/sink.ts';
 import type { EntryBroker } from './entry-broker.ts';
 import { MemoryLaneWriter } from './lane-writer.ts';
 import type { MemoryNetwork } from './network.ts';
+import type { QueueBroker } from './queue-broker.ts';
+import { type Doubts, MemoryQueueWriter } from './queue-writer.ts';
 
 /** Writes into the partitions of a fake cluster. */
 export class MemorySink implements Sink {
-  readonly fences = true;
+  readonly fences: boolean = true;
   readonly #broker: EntryBroker;
   readonly #network: MemoryNetwork;
 
@@ -17,8 +20,8 @@ export class MemorySink implements Sink {
     this.#network = network;
   }
 
-  takesWhole(): boolean {
-    return false;
+  takesWhole(form: NativeForm): boolean {
+    return form === 'pulsar-entry';
   }
 
   setPartitions(): void {
@@ -67,13 +70,100 @@ export class MemorySink implements Sink {
   }
 
   partitionOf(batch: RecordBatch, i: number, partitions: number): number | undefined {
-    const key = batch.text(batch.keyStart[i], batch.keyEnd[i]);
-    return key === undefined ? undefined : partitionOfKey(key, partitions);
+    return partitionOf(batch, i, partitions);
   }
 
   refusesTopicName(topic: string): string | undefined {
-    return /^[a-z0-9-]+$/.test(topic) ? undefined : 'only small letters, digits and "-" are allowed';
+    return refusal(topic);
   }
+}
+
+/** Writes into the queues of a fake cluster, where nobody is kept out. */
+export class MemoryQueueSink implements Sink {
+  readonly fences: boolean = false;
+  readonly #broker: QueueBroker;
+  readonly #network: MemoryNetwork;
+  readonly #lanes = new Map<string, readonly string[]>();
+  readonly #doubts: Doubts = new Map();
+
+  constructor(broker: QueueBroker, network: MemoryNetwork) {
+    this.#broker = broker;
+    this.#network = network;
+  }
+
+  takesWhole(): boolean {
+    return false;
+  }
+
+  setPartitions(topic: string, lanes: readonly string[]): void {
+    this.#lanes.set(topic, lanes);
+  }
+
+  async openWriter(options: WriterOptions): Promise<LaneWriter> {
+    const lane = this.#lane(options.topic, options.partition);
+    const writer = new MemoryQueueWriter(this.#broker, this.#network, options, lane, this.#doubts);
+    await writer.start();
+    return writer;
+  }
+
+  async scan(
+    topic: string,
+    partition: number,
+    after: Position | undefined,
+    limitEntries: number,
+    visit: (mark: FoundMark) => void,
+  ): Promise<ScanReport> {
+    const lane = this.#lane(topic, partition);
+    const { messages, fromBeginning } = await this.#network.request('reading a queue', () => {
+      const { begin, end } = this.#broker.extent(topic, lane);
+      const from = Math.max(begin, after === undefined ? end - limitEntries : after.major + 1);
+      return { messages: this.#broker.history(topic, lane).slice(from, end), fromBeginning: from === begin };
+    });
+    for (const { mark, offset } of messages) {
+      const provenance = mark === undefined ? undefined : parseProvenance(mark);
+      if (provenance !== undefined) visit({ partition, provenance, target: offsetPosition(offset) });
+    }
+    return { entries: messages.length, fromBeginning };
+  }
+
+  async tail(topic: string, partition: number): Promise<Position | undefined> {
+    const lane = this.#lane(topic, partition);
+    const { begin, end } = await this.#network.request('asking for the end', () => this.#broker.extent(topic, lane));
+    return end > begin ? offsetPosition(end - 1) : undefined;
+  }
+
+  async writeDeadLetter({ topic, reason, lane, batch, i }: DeadLetter): Promise<void> {
+    const body = Buffer.from(batch.body(i));
+    const properties = { reason, place: `${lane.lane} ${formatPosition(batch.positionAt(i))}` };
+    await this.#network.request('writing a dead letter', () => {
+      this.#broker.growTo(topic, 'broker-a', 1);
+      this.#broker.store(topic, this.#broker.lanes(topic)[0] ?? '', [{ body, properties }]);
+    });
+  }
+
+  partitionOf(batch: RecordBatch, i: number, partitions: number): number | undefined {
+    return partitionOf(batch, i, partitions);
+  }
+
+  refusesTopicName(topic: string): string | undefined {
+    return refusal(topic);
+  }
+
+  #lane(topic: string, partition: number): string {
+    const lane = this.#lanes.get(topic)?.[partition];
+    if (lane === undefined)
+      throw new IsthmusError('INTERNAL', `nobody has said which queue partition ${partition} of ${topic} is`);
+    return lane;
+  }
+}
+
+function partitionOf(batch: RecordBatch, i: number, partitions: number): number | undefined {
+  const key = batch.text(batch.keyStart[i], batch.keyEnd[i]);
+  return key === undefined ? undefined : partitionOfKey(key, partitions);
+}
+
+function refusal(topic: string): string | undefined {
+  return /^[a-z0-9-]+$/.test(topic) ? undefined : 'only small letters, digits and "-" are allowed';
 }
 
 /** The partition of a key: any rule will do that all clients share. */

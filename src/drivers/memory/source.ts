@@ -1,7 +1,9 @@
 import type { LaneId } from '../../model/lane.ts';
-import { offsetPosition, type Position } from '../../model/position.ts';
+import { advancePosition, offsetPosition, type Position } from '../../model/position.ts';
 import type { LaneReader, ReadOptions, Source, StartAt } from '../../spi/source.ts';
+import type { EntryBroker } from './entry-broker.ts';
 import { MemoryLaneReader } from './lane-reader.ts';
+import { EntryView, QueueView } from './lane-view.ts';
 import type { MemoryNetwork } from './network.ts';
 import type { QueueBroker } from './queue-broker.ts';
 
@@ -17,8 +19,11 @@ export class MemorySource implements Source {
   }
 
   async openLane(lane: LaneId, from: Position, options: ReadOptions): Promise<LaneReader> {
-    const extent = await this.#network.request(`opening ${lane.lane}`, () => this.#broker.extent(lane.topic, lane.lane));
-    return new MemoryLaneReader(this.#broker, this.#network, lane, from, options, extent);
+    const { view, extent } = await this.#network.request(`opening ${lane.lane}`, () => {
+      const opened = new QueueView(this.#broker, lane);
+      return { view: opened, extent: opened.extent() };
+    });
+    return new MemoryLaneReader(view, this.#network, from, options, extent);
   }
 
   committed(lane: LaneId, group: string): Promise<Position | undefined> {
@@ -42,5 +47,40 @@ export class MemorySource implements Source {
 
   next(position: Position): Position {
     return offsetPosition(position.major + 1);
+  }
+}
+
+/** Reads the partitions of a fake cluster of entries, whole ones where it is asked to. */
+export class MemoryEntrySource implements Source {
+  readonly passesWhole = true;
+  readonly #broker: EntryBroker;
+  readonly #network: MemoryNetwork;
+
+  constructor(broker: EntryBroker, network: MemoryNetwork) {
+    this.#broker = broker;
+    this.#network = network;
+  }
+
+  async openLane(lane: LaneId, from: Position, options: ReadOptions): Promise<LaneReader> {
+    const view = new EntryView(this.#broker, lane, options.wholeFrom, this.#network.random);
+    const extent = await this.#network.request(`opening ${lane.lane}`, () => view.extent());
+    return new MemoryLaneReader(view, this.#network, from, options, extent);
+  }
+
+  committed({ topic, lane }: LaneId, group: string): Promise<Position | undefined> {
+    return this.#network.request('asking for a cursor', () => this.#broker.committed(topic, Number(lane), group));
+  }
+
+  resolveStart({ topic, lane }: LaneId, start: StartAt): Promise<Position> {
+    return this.#network.request('resolving a start', () => {
+      const { begin, end } = this.#broker.extent(topic, Number(lane));
+      if (start.kind === 'earliest') return begin;
+      if (start.kind === 'latest') return end;
+      return this.#broker.entries(topic, Number(lane)).find(({ storeTime }) => storeTime >= start.time)?.position ?? end;
+    });
+  }
+
+  next(position: Position): Position {
+    return advancePosition(position, 1);
   }
 }

@@ -61,7 +61,8 @@ export class Stage {
     const clock = this.time.clock();
     const network = new MemoryNetwork(clock, this.random.next, () => this.faults);
     const east = openQueueCluster('east', this.source, network);
-    const west = openEntryCluster('west', this.target, network);
+    // A driver that cannot read, so that the link back is one that no driver serves.
+    const west: Cluster = { ...openEntryCluster('west', this.target, network), source: undefined };
     const supervisor = new Supervisor({
       region: 'west',
       version: '0.0.0',

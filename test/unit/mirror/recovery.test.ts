@@ -173,7 +173,7 @@ const setting = fc.record({
   after: fc.nat(4),
 });
 
-describe('recovery', () => {
+describe('recovery', { timeout: 60_000 }, () => {
   it('finds from any checkpoint what is stored and nothing else, whatever came after it', async () => {
     const property = fc.asyncProperty(setting, async ({ seed: s, records, partitions, perKey, before, after }) => {
       const past = new Past(s, records, partitions);
