@@ -20,6 +20,49 @@ export interface MirrorAnswer {
   readonly lagSeconds: number | null;
 }
 
+export interface DifferenceCountsAnswer {
+  readonly missing: number;
+  readonly doubled: number;
+  readonly changed: number;
+  readonly reordered: number;
+  readonly unexpected: number;
+}
+
+export interface DifferenceAnswer {
+  readonly kind: keyof DifferenceCountsAnswer;
+  readonly topic: string;
+  readonly lane: string;
+  readonly position: string;
+  readonly time: string | null;
+  readonly target: readonly { readonly lane: string; readonly position: string }[];
+  readonly behind: string | null;
+  readonly mayHaveExpired: boolean;
+}
+
+export interface VerificationAnswer {
+  readonly id: string;
+  readonly state: string;
+  readonly phase: string;
+  readonly topics: readonly string[];
+  readonly progress: {
+    readonly topic: string;
+    readonly topicsDone: number;
+    readonly sourceRecords: number;
+    readonly sourceTotal: number | null;
+    readonly targetRecords: number;
+    readonly blocks: number;
+    readonly unequalBlocks: number;
+  };
+  readonly counts: DifferenceCountsAnswer;
+  readonly mayHaveExpired: number;
+  readonly absences: Readonly<Record<string, number>>;
+  readonly minutes: readonly { readonly minute: string; readonly counts: DifferenceCountsAnswer }[];
+  readonly differences: readonly DifferenceAnswer[];
+  readonly repaired: { readonly stored: number; readonly found: number; readonly left: number } | null;
+  readonly notes: readonly string[];
+  readonly trouble: TroubleAnswer | null;
+}
+
 export interface LaneAnswer {
   readonly topic: string;
   readonly lane: string;

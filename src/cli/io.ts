@@ -7,6 +7,10 @@ export interface Io {
   readonly environment: Environment;
   /** All of standard input. */
   input(): Promise<string>;
+  /** Shows a line on standard error that replaces the one before; an empty one clears it. Left out where nobody watches. */
+  progress?(text: string): void;
+  /** Calls once when the person interrupts; the process then ends as usual when it has nothing left to do. The returned function takes that back. */
+  onInterrupt?(run: () => void): () => void;
 }
 
 /** The process's own. */
@@ -19,12 +23,22 @@ export function processIo(): Io {
     out: (text) => void process.stdout.write(`${text}\n`),
     err: (text) => void process.stderr.write(`${text}\n`),
     environment: process.env,
+    ...(process.stderr.isTTY ? { progress } : {}),
+    onInterrupt(run) {
+      process.once('SIGINT', run);
+      return () => void process.off('SIGINT', run);
+    },
     async input() {
       const chunks: Buffer[] = [];
       for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array));
       return Buffer.concat(chunks).toString('utf8');
     },
   };
+}
+
+function progress(text: string): void {
+  const width = Math.max(20, process.stderr.columns - 1);
+  process.stderr.write(`\r${text.slice(0, width)}\u001b[K`);
 }
 
 /** What the exit code of every command tells. */

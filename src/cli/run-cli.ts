@@ -7,6 +7,7 @@ import { addCheck } from './verbs/check.ts';
 import { addLanes } from './verbs/lanes.ts';
 import { addMirrors } from './verbs/mirrors.ts';
 import { addRun } from './verbs/run.ts';
+import { addVerify } from './verbs/verify.ts';
 
 const HELP = `
 Exit codes:
@@ -36,6 +37,7 @@ function createProgram(context: CliContext): Command {
   addCheck(program, context);
   addMirrors(program, context);
   addLanes(program, context);
+  addVerify(program, context);
   return program;
 }
 

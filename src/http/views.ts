@@ -7,8 +7,8 @@ import type { CheckItem } from '../spi/cluster.ts';
 
 /** How things look from outside. Times are ISO 8601, positions are texts, durations are in seconds. */
 
-const isoTime = (millis: number): string => new Date(millis).toISOString();
-const time = z.iso.datetime().meta({ examples: ['2026-11-01T12:00:00.000Z'] });
+export const isoTime = (millis: number): string => new Date(millis).toISOString();
+export const time: z.ZodISODateTime = z.iso.datetime().meta({ examples: ['2026-11-01T12:00:00.000Z'] });
 const count = z.int().min(0);
 
 const trouble = z
@@ -19,7 +19,15 @@ const trouble = z
   })
   .openapi('Trouble');
 
-function viewTrouble(value: Trouble | null): z.output<typeof trouble> | null {
+export interface TroubleView {
+  code: string;
+  message: string;
+  since: string;
+}
+
+export const troubleView: z.ZodType<TroubleView> = trouble;
+
+export function viewTrouble(value: Trouble | null): TroubleView | null {
   return value === null ? null : { code: value.code, message: value.message, since: isoTime(value.since) };
 }
 
@@ -174,7 +182,14 @@ export function viewTopic({ description, extents }: TopicListing): object {
 const check = z
   .strictObject({
     ok: z.boolean(),
-    items: z.array(z.strictObject({ what: z.string(), ok: z.boolean(), detail: z.string() })),
+    items: z.array(
+      z.strictObject({
+        what: z.string(),
+        ok: z.boolean(),
+        detail: z.string(),
+        note: z.enum(['warning', 'info']).optional().meta({ description: 'Nothing is broken, but it is worth knowing.' }),
+      }),
+    ),
   })
   .openapi('Check');
 
@@ -183,7 +198,7 @@ export const checkView: z.ZodType = check;
 export function viewCheck(items: readonly CheckItem[]): object {
   const view: z.output<typeof check> = {
     ok: items.every((item) => item.ok),
-    items: items.map(({ what, ok, detail }) => ({ what, ok, detail })),
+    items: items.map(({ what, ok, detail, note }) => ({ what, ok, detail, ...(note === undefined ? {} : { note }) })),
   };
   return view;
 }

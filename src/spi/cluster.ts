@@ -1,4 +1,5 @@
 import type { TopicDescription } from '../model/lane.ts';
+import type { Likeness } from './likeness.ts';
 import type { Sink } from './sink.ts';
 import type { LaneExtent, Source } from './source.ts';
 
@@ -6,6 +7,8 @@ import type { LaneExtent, Source } from './source.ts';
 export interface CheckItem {
   readonly what: string;
   readonly ok: boolean;
+  /** Nothing is broken, but it may not be what somebody expects, or is worth knowing. */
+  readonly note?: 'warning' | 'info';
   /** What was seen, or what is wrong and what to do. */
   readonly detail: string;
 }
@@ -20,9 +23,15 @@ export interface NewTopicOptions {
   readonly like?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Topics of a cluster that mirrors read, and such that they write. */
+export interface CheckTopics {
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+}
+
 export interface ClusterAdmin {
-  /** Connects and tries what a mirror needs; never throws for something a user can mend. `topics` are tried one by one. */
-  check(topics: readonly string[]): Promise<CheckItem[]>;
+  /** Connects and tries what mirrors need; never throws for something a user can mend. Topics are tried one by one. */
+  check(topics: CheckTopics): Promise<CheckItem[]>;
   /** Application topics, sorted, without system topics; retry and dead-letter topics of consumer groups only with `retryTopics`. */
   listTopics(options?: { readonly retryTopics?: boolean }): Promise<string[]>;
   /** `undefined` when the topic does not exist. Rejects when the cluster does not answer. */
@@ -42,5 +51,7 @@ export interface Cluster {
   readonly source: Source | undefined;
   /** `undefined` where this driver cannot write (yet). */
   readonly sink: Sink | undefined;
+  /** What counts when a record here is compared with its copy on a cluster of another or the same kind; left out where everything does. */
+  likeness?(other: Cluster['type']): Likeness | undefined;
   close(): Promise<void>;
 }

@@ -121,7 +121,10 @@ describe('a check', () => {
     const [present, absent, single] = [newName(), newName(), newName()];
     await cluster.admin.ensureTopic(present, 2);
     await createUnpartitioned(single);
-    const items = await cluster.admin.check([present, absent, single, 'persistent://public/nowhere/t', 'non-persistent://a/b/c']);
+    const items = await cluster.admin.check({
+      reads: [],
+      writes: [present, absent, single, 'persistent://public/nowhere/t', 'non-persistent://a/b/c'],
+    });
     expect(items.map(({ what, ok }) => [what, ok])).toEqual([
       ['service URL', true],
       ['admin URL', true],
@@ -139,9 +142,47 @@ describe('a check', () => {
     expect((await cluster.admin.describeTopic(present))?.settings['partitions']).toBe('2');
   });
 
+  it('of topics that are read asks for what reading needs, and takes those without partitions', async () => {
+    const [present, absent, single] = [newName(), newName(), newName()];
+    await cluster.admin.ensureTopic(present, 2);
+    await createUnpartitioned(single);
+    const items = await cluster.admin.check({ reads: [present, single, absent], writes: [] });
+    expect(items.slice(2).map(({ what, ok }) => [what, ok])).toEqual([
+      [`topic ${present}`, true],
+      [`consume from ${present}`, true],
+      [`topic ${single}`, true],
+      [`consume from ${single}`, true],
+      [`topic ${absent}`, true],
+    ]);
+    expect(items.at(-1)?.detail).toContain('waited for');
+    expect(await cluster.admin.describeTopic(absent)).toBeUndefined();
+  });
+
+  it('warns of topics that Pulsar itself replicates, there already or not', async () => {
+    const own = `geo-${randomUUID()}`;
+    const put = async (path: string, body: unknown): Promise<void> => {
+      const answer = await fetch(`${target.adminUrl}/admin/v2/${path}`, {
+        method: 'PUT',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      expect(answer.status).toBeLessThan(300);
+    };
+    await put(`clusters/${own}`, { serviceUrl: 'http://127.0.0.1:4', brokerServiceUrl: 'pulsar://127.0.0.1:4' });
+    await put(`tenants/${own}`, { adminRoles: [], allowedClusters: ['pulsar-west', own] });
+    await put(`namespaces/${own}/n`, { replication_clusters: ['pulsar-west', own] });
+    await put(`persistent/${own}/n/there/partitions`, 1);
+    const [there, later] = [`persistent://${own}/n/there`, `persistent://${own}/n/later`];
+    const items = await cluster.admin.check({ reads: [there], writes: [later] });
+    const warned = items.filter(({ note }) => note === 'warning');
+    expect(warned.map(({ what }) => what)).toEqual([`geo-replication of ${there}`, `geo-replication of ${later}`]);
+    expect(warned[0]?.detail).toContain(`pulsar-west, ${own}`);
+    await fetch(`${target.adminUrl}/admin/v2/persistent/${own}/n/there/partitions?force=true`, { method: 'DELETE' });
+  });
+
   it('of a cluster that is not there says so and ends', async () => {
     const nowhere = openTestCluster({ serviceUrl: 'pulsar://127.0.0.1:1', adminUrl: 'http://127.0.0.1:1' });
-    const items = await nowhere.admin.check([newName()]);
+    const items = await nowhere.admin.check({ reads: [], writes: [newName()] });
     expect(items.map(({ what, ok }) => [what, ok])).toEqual([
       ['service URL', false],
       ['admin URL', false],

@@ -48,7 +48,7 @@ describe('the RocketMQ admin on a real broker', () => {
     await java.createTopic(topic, { queues: 2, messageType: 'FIFO' });
     const description = await admin.describeTopic(topic);
     expect(description?.lanes).toEqual([0, 1].map((queue) => ({ lane: `broker-a:${queue}`, readable: true, writable: true })));
-    expect(description?.settings).toEqual({ brokers: 'broker-a', 'message.type': 'FIFO' });
+    expect(description?.settings).toEqual({ brokers: 'broker-a', perm: '6', 'message.type': 'FIFO' });
   });
 
   it('lists application topics and none of the system', async () => {
@@ -88,7 +88,7 @@ describe('the RocketMQ admin on a real broker', () => {
     const topic = unique();
     await java.createTopic(topic, { queues: 2 });
     const absent = unique();
-    const items = await admin.check([topic, absent]);
+    const items = await admin.check({ reads: [topic, absent], writes: [] });
     expect(items.map(({ what, ok }) => [what, ok])).toEqual([
       ['name servers', true],
       ['broker broker-a', true],
@@ -98,6 +98,21 @@ describe('the RocketMQ admin on a real broker', () => {
     expect(items[1]?.detail).toContain('V5_5_0');
     expect(items[2]?.detail).toContain('2 queue(s) at broker-a');
     expect(items[3]?.detail).toContain('17');
+  });
+
+  it('tells of topics to write whether they are there, and of those that rocketmq-replicator writes', async () => {
+    const [there, absent, brought] = [unique(), unique(), unique()];
+    for (const topic of [there, brought]) await java.createTopic(topic, { queues: 2 });
+    await java.send(brought, [{ body: 'm', queue: 1, properties: { 'REPLICATOR-BORN-SOURCE': 'tencent_east_other' } }]);
+    await java.read(brought, { expect: 1 });
+    const items = await admin.check({ reads: [brought], writes: [there, absent] });
+    expect(items.slice(2).map(({ what, ok, note }) => [what, ok, note])).toEqual([
+      [`topic ${brought}`, true, undefined],
+      [`other replication of ${brought}`, true, 'warning'],
+      [`write ${there}`, true, undefined],
+      [`write ${absent}`, true, undefined],
+    ]);
+    expect(items.at(-1)?.detail).toContain('will be created');
   });
 
   it('asks the next name server when one is down', async () => {
@@ -111,7 +126,7 @@ describe('the RocketMQ admin on a real broker', () => {
   it('rejects when no name server answers, and its check says so', async () => {
     const none = sourceUnderTest('127.0.0.1:1');
     await expect(none.cluster.admin.listTopics()).rejects.toMatchObject({ code: 'CONNECT_FAILED', retryable: true });
-    expect(await none.cluster.admin.check(['t'])).toMatchObject([
+    expect(await none.cluster.admin.check({ reads: ['t'], writes: [] })).toMatchObject([
       { what: 'name servers', ok: false },
       { what: 'topic t', ok: false },
     ]);

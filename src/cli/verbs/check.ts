@@ -1,27 +1,19 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../../config/load.ts';
 import type { Config } from '../../config/types.ts';
-import type { MirrorSpec } from '../../model/mirror-spec.ts';
-import { takesTopic, targetTopicOf } from '../../model/topic-name.ts';
-import type { CheckItem, Cluster } from '../../spi/cluster.ts';
+import type { CheckItem, CheckTopics, Cluster } from '../../spi/cluster.ts';
 import { EXIT, printable } from '../io.ts';
 import { type CliContext, fileOptions, toJson } from '../options.ts';
+import { checkMarks, checkMirror, type MirrorCheck, type MirroredTopic } from './check-mirror.ts';
 
 /** More topics per cluster are not tried one by one. */
 const MAX_TOPICS = 50;
 /** A cluster that takes longer does not answer. */
 const DEADLINE_MILLIS = 60_000;
 
-interface MirrorCheck {
-  readonly mirror: string;
-  /** Source topics that match now, with the names they get; undefined when the source could not be asked. */
-  readonly topics:
-    | readonly { readonly source: string; readonly target: string; readonly refused: string | undefined }[]
-    | undefined;
-}
-
 interface CheckResult {
   readonly state: CheckItem;
+  readonly marks: readonly CheckItem[];
   readonly mirrors: readonly MirrorCheck[];
   readonly clusters: readonly ClusterCheck[];
 }
@@ -48,45 +40,27 @@ async function listTopics(config: Config, clusters: Clusters): Promise<ReadonlyM
   const sources = [...new Set(config.links.map((link) => link.from))];
   const lists = await Promise.all(
     sources.map(async (name) => {
-      const listing = clusters.get(name)?.admin.listTopics() ?? Promise.resolve([]);
+      const retryTopics = config.links.some((link) => link.from === name && link.mirrors.some((spec) => spec.retryTopics));
+      const listing = clusters.get(name)?.admin.listTopics({ retryTopics }) ?? Promise.resolve([]);
       return [name, await withDeadline(listing).catch(() => undefined)] as const;
     }),
   );
   return new Map(lists.flatMap(([name, topics]) => (topics === undefined ? [] : [[name, topics] as const])));
 }
 
-function checkMirror(
-  link: string,
-  spec: MirrorSpec,
-  known: readonly string[] | undefined,
-  target: Cluster | undefined,
-): MirrorCheck {
-  const topics = known
-    ?.filter((topic) => takesTopic(spec, topic))
-    .map((source) => {
-      const renamed = targetTopicOf(spec, source);
-      return { source, target: renamed, refused: target?.sink?.refusesTopicName(renamed) };
-    });
-  return { mirror: `${link}/${spec.name}`, topics };
+/** The topics of a cluster that mirrors read and write now. */
+function topicsOf(config: Config, mirrors: readonly MirrorCheck[], cluster: string): CheckTopics {
+  const of = (end: 'from' | 'to'): MirroredTopic[] =>
+    config.links
+      .filter((link) => link[end] === cluster)
+      .flatMap((link) => mirrors.filter(({ mirror }) => mirror.startsWith(`${link.name}/`)).flatMap(({ topics = [] }) => topics));
+  const few = (names: readonly string[]): string[] => [...new Set(names)].slice(0, MAX_TOPICS);
+  return { reads: few(of('from').map(({ source }) => source)), writes: few(of('to').map(({ target }) => target)) };
 }
 
-function topicsOf(config: Config, mirrors: readonly MirrorCheck[], cluster: string): string[] {
-  const names = config.links.flatMap((link) =>
-    mirrors
-      .filter(({ mirror }) => mirror.startsWith(`${link.name}/`))
-      .flatMap(({ topics = [] }) =>
-        topics.flatMap(({ source, target }) => [
-          ...(link.from === cluster ? [source] : []),
-          ...(link.to === cluster ? [target] : []),
-        ]),
-      ),
-  );
-  return [...new Set(names)];
-}
-
-async function checkCluster(name: string, cluster: Cluster, topics: readonly string[]): Promise<ClusterCheck> {
+async function checkCluster(name: string, cluster: Cluster, topics: CheckTopics): Promise<ClusterCheck> {
   try {
-    return { cluster: name, items: await withDeadline(cluster.admin.check(topics.slice(0, MAX_TOPICS))) };
+    return { cluster: name, items: await withDeadline(cluster.admin.check(topics)) };
   } catch (error) {
     return {
       cluster: name,
@@ -98,18 +72,24 @@ async function checkCluster(name: string, cluster: Cluster, topics: readonly str
 function problemsOf({ state, mirrors, clusters }: CheckResult): number {
   const refused = mirrors.flatMap(({ topics }) => topics ?? []).filter((topic) => topic.refused !== undefined).length;
   const unknown = mirrors.filter(({ topics }) => topics === undefined).length;
-  return refused + unknown + [state, ...clusters.flatMap(({ items }) => items)].filter((item) => !item.ok).length;
+  const items = [state, ...mirrors.flatMap(({ notes }) => notes), ...clusters.flatMap((cluster) => cluster.items)];
+  return refused + unknown + items.filter((item) => !item.ok).length;
 }
 
-const showItem = ({ what, ok, detail }: CheckItem): string => `${ok ? 'ok  ' : 'FAIL'}  ${printable(`${what}: ${detail}`)}`;
+const NOTES = { warning: 'WARN', info: 'info' } as const;
 
-function show(config: Config, { state, mirrors, clusters }: CheckResult): string[] {
+function showItem({ what, ok, note, detail }: CheckItem): string {
+  const mark = !ok ? 'FAIL' : note === undefined ? 'ok  ' : NOTES[note];
+  return `${mark}  ${printable(`${what}: ${detail}`)}`;
+}
+
+function show(config: Config, { state, marks, mirrors, clusters }: CheckResult): string[] {
   const ofClusters = clusters.flatMap(({ cluster, items }) => {
     const { type, region } = config.clusters[cluster] ?? { type: '?', region: '?' };
     return [`cluster ${cluster} (${type}, ${region})`, ...items.map((item) => `  ${showItem(item)}`)];
   });
-  const lines = [showItem(state), ...ofClusters];
-  for (const { mirror, topics } of mirrors) {
+  const lines = [showItem(state), ...marks.map(showItem), ...ofClusters];
+  for (const { mirror, topics, notes } of mirrors) {
     if (topics === undefined) {
       lines.push(`mirror ${mirror}`, '  FAIL  its source does not list its topics');
       continue;
@@ -121,6 +101,7 @@ function show(config: Config, { state, mirrors, clusters }: CheckResult): string
       lines.push(
         `  ${refused === undefined ? 'ok  ' : 'FAIL'}  ${printable(`${source} -> ${target}${refused === undefined ? '' : `: ${refused}`}`)}`,
       );
+    lines.push(...notes.map((each) => `  ${showItem(each)}`));
   }
   return lines;
 }
@@ -128,13 +109,15 @@ function show(config: Config, { state, mirrors, clusters }: CheckResult): string
 /** Tries everything that the mirrors of a configuration need. */
 async function check(config: Config, clusters: Clusters, state: Promise<CheckItem>): Promise<CheckResult> {
   const topics = await listTopics(config, clusters);
-  const mirrors = config.links.flatMap((link) =>
-    link.mirrors.map((spec) => checkMirror(link.name, spec, topics.get(link.from), clusters.get(link.to))),
+  const mirrors = await Promise.all(
+    config.links.flatMap((link) =>
+      link.mirrors.map((spec) => checkMirror(config, link, spec, topics.get(link.from), clusters.get(link.to))),
+    ),
   );
   const checks = await Promise.all(
     [...clusters].map(([name, cluster]) => checkCluster(name, cluster, topicsOf(config, mirrors, name))),
   );
-  return { state: await state, mirrors, clusters: checks };
+  return { state: await state, marks: checkMarks(config), mirrors, clusters: checks };
 }
 
 export function addCheck(program: Command, { io, wiring, endWith }: CliContext): void {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Config } from '../../../src/config/types.ts';
+import type { CheckTopics } from '../../../src/spi/cluster.ts';
 import { CONFIG, cli, fakeCluster, writeConfig } from './kit.ts';
 
 const FILE = writeConfig(CONFIG('127.0.0.1:0', 'a-token-of-enough-characters'));
@@ -112,8 +113,8 @@ describe('isthmus run', () => {
 });
 
 describe('isthmus check', () => {
-  const works = (topics: readonly string[]) =>
-    Promise.resolve(['connect', ...topics].map((what) => ({ what, ok: true, detail: 'works' })));
+  const works = ({ reads, writes }: CheckTopics) =>
+    Promise.resolve(['connect', ...reads, ...writes].map((what) => ({ what, ok: true, detail: 'works' })));
   const TOPICS = ['orders-eu', 'orders-us', 'payments'];
 
   async function check(
@@ -137,6 +138,7 @@ describe('isthmus check', () => {
     expect(code).toBe(0);
     expect(out).toBe(`${FILE}: valid
 ok    state: works
+info  marks: not sealed: whoever may write to a mirrored topic can forge them (provenance.secret)
 cluster rmq-east (rocketmq, east)
   ok    connect: works
   ok    orders-eu: works
@@ -148,7 +150,11 @@ cluster pulsar-west (pulsar, west)
 mirror east-west/orders: 2 topics match now
   ok    orders-eu -> persistent://public/default/orders-eu
   ok    orders-us -> persistent://public/default/orders-us
+  info  dedup window: off: exactly once comes from the marks in the target; producers that send twice are not noticed
+  info  retention: 72 h for topics that the mirror creates, where the namespace sets nothing
 mirror east-west/audit: no topic matches now; it waits for one
+  info  dedup window: off: exactly once comes from the marks in the target; producers that send twice are not noticed
+  info  retention: 72 h for topics that the mirror creates, where the namespace sets nothing
 everything works`);
   });
 
@@ -195,6 +201,7 @@ everything works`);
       {
         ok: true,
         state: { what: 'state', ok: true, detail: 'works' },
+        marks: [expect.objectContaining({ what: 'marks', note: 'info' })],
         mirrors: [
           {
             mirror: 'east-west/orders',
@@ -202,8 +209,9 @@ everything works`);
               expect.objectContaining({ source: 'orders-eu', target: 'persistent://public/default/orders-eu' }),
               expect.anything(),
             ],
+            notes: expect.any(Array),
           },
-          { mirror: 'east-west/audit', topics: [] },
+          { mirror: 'east-west/audit', topics: [], notes: expect.any(Array) },
         ],
         clusters: [expect.objectContaining({ cluster: 'rmq-east' }), expect.objectContaining({ cluster: 'pulsar-west' })],
       },
@@ -212,8 +220,60 @@ everything works`);
 
   it('tries a bounded number of topics', async () => {
     const many = Array.from({ length: 500 }, (_, i) => `orders-${i}`);
-    const asked: number[] = [];
-    await check(fakeCluster('rmq-east', 'rocketmq', many, (topics) => (asked.push(topics.length), works(topics))));
-    expect(asked).toEqual([50]);
+    const asked: [number, number][] = [];
+    await check(
+      fakeCluster(
+        'rmq-east',
+        'rocketmq',
+        many,
+        (topics) => (asked.push([topics.reads.length, topics.writes.length]), works(topics)),
+      ),
+    );
+    expect(asked).toEqual([[50, 0]]);
+  });
+
+  it('names what may be a surprise, and is fine with it', async () => {
+    const file = writeConfig(`region: west
+provenance: { secret: 0123456789abcdef, unsealed: accept }
+state: redis://127.0.0.1
+clusters:
+  rmq-east: { type: rocketmq, region: east, namesrv: ["127.0.0.1:9876"] }
+  rmq-west: { type: rocketmq, region: west, namesrv: ["127.0.0.1:9877"] }
+links:
+  there: { from: rmq-east, to: rmq-west, mirrors: { m: { topics: ["*"], routing: { mode: key } } } }
+`);
+    const described = { orders: { topic: 'orders', lanes: [], settings: { 'message.type': 'NORMAL' } } };
+    const clusters = new Map([
+      ['rmq-east', fakeCluster('rmq-east', 'rocketmq', ['orders', 'new', '%RETRY%g'], works)],
+      ['rmq-west', fakeCluster('rmq-west', 'rocketmq', [], works, undefined, described)],
+    ]);
+    const wiring = { openClusters: () => ({ clusters, close: () => Promise.resolve() }) };
+    const { code, out } = await cli(['check', '-c', file], { wiring });
+    expect(code).toBe(0);
+    expect(out).toContain(
+      'info  marks: sealed with a secret, which every process of every region must share; marks without a seal count',
+    );
+    expect(out).toContain('mirror there/m: 2 topics match now\n  ok    orders -> orders\n  ok    new -> new\n');
+    expect(out).toContain(
+      '  info  dedup window: 24 h, at most 10000000 ids per topic, by origin; it stops while the state is away',
+    );
+    expect(out).toContain('  info  retention: as long as the brokers of the target keep records');
+    expect(out).toContain('  WARN  order per key in orders: it has message.type=NORMAL');
+  });
+
+  it('finds two topics that would get one name', async () => {
+    const file = writeConfig(`region: west
+clusters:
+  rmq-east: { type: rocketmq, region: east, namesrv: ["127.0.0.1:9876"] }
+  rmq-west: { type: rocketmq, region: west, namesrv: ["127.0.0.1:9877"] }
+links:
+  there: { from: rmq-east, to: rmq-west, mirrors: { m: { topics: ["x-*"], rename: [{ match: "x-*_*", to: "y-{1}-{2}" }] } } }
+`);
+    const clusters = new Map([['rmq-east', fakeCluster('rmq-east', 'rocketmq', ['x-a_b-c', 'x-a-b_c'], works)]]);
+    const { code, out } = await cli(['check', '-c', file], {
+      wiring: { openClusters: () => ({ clusters, close: () => Promise.resolve() }) },
+    });
+    expect(code).toBe(1);
+    expect(out).toContain('FAIL  name y-a-b-c: x-a-b_c gets the name that another topic of this mirror has');
   });
 });

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Wiring } from '../../../src/cli/options.ts';
 import { runCli } from '../../../src/cli/run-cli.ts';
-import type { CheckItem, Cluster } from '../../../src/spi/cluster.ts';
+import type { TopicDescription } from '../../../src/model/lane.ts';
+import type { Cluster, ClusterAdmin } from '../../../src/spi/cluster.ts';
 
 export interface Outcome {
   readonly code: number;
@@ -60,8 +61,9 @@ export function fakeCluster(
   name: string,
   type: Cluster['type'],
   topics: readonly string[] | Error,
-  check: (topics: readonly string[]) => Promise<CheckItem[]>,
+  check: ClusterAdmin['check'],
   refuses: (topic: string) => string | undefined = () => undefined,
+  described: Readonly<Record<string, TopicDescription>> = {},
 ): Cluster {
   const unused = (): never => {
     throw new Error('a check must not do this');
@@ -72,13 +74,13 @@ export function fakeCluster(
     admin: {
       check,
       listTopics: () => (topics instanceof Error ? Promise.reject(topics) : Promise.resolve([...topics])),
-      describeTopic: unused,
+      describeTopic: (topic) => Promise.resolve(described[topic]),
       extents: unused,
       ensureTopic: unused,
     },
     source: undefined,
     sink:
-      type === 'pulsar'
+      type === 'pulsar' || Object.keys(described).length > 0
         ? {
             takesWhole: unused,
             fences: true,

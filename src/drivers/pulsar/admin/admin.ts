@@ -1,6 +1,6 @@
 import type { LaneInfo, TopicDescription } from '../../../model/lane.ts';
 import { entryPosition } from '../../../model/position.ts';
-import type { CheckItem, ClusterAdmin, NewTopicOptions } from '../../../spi/cluster.ts';
+import type { CheckItem, CheckTopics, ClusterAdmin, NewTopicOptions } from '../../../spi/cluster.ts';
 import type { LaneExtent } from '../../../spi/source.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
 import type { PulsarDeps } from '../options.ts';
@@ -25,7 +25,7 @@ export class PulsarAdmin implements ClusterAdmin {
     this.#deps = deps;
   }
 
-  check(topics: readonly string[]): Promise<CheckItem[]> {
+  check(topics: CheckTopics): Promise<CheckItem[]> {
     return checkCluster(topics, this.#rest, this.#pool, this.#deps);
   }
 

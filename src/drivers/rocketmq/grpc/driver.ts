@@ -46,7 +46,7 @@ function grpcAdmin(clients: GrpcClients, options: GrpcOptions): ClusterAdmin {
     return { topic, lanes: [{ lane: WHOLE_TOPIC, readable: true, writable: true }], settings };
   };
   return {
-    check: async (topics) => check(clients, options, topics),
+    check: async ({ reads, writes }) => check(clients, options, [...new Set([...reads, ...writes])]),
     /** A proxy has no list: topics have to be named. */
     listTopics: async () => [],
     describeTopic,
