@@ -1,59 +1,24 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { entryPosition } from '../../src/model/position.ts';
 import { parseProvenance, readPlace } from '../../src/model/provenance.ts';
-import type { Cluster } from '../../src/spi/cluster.ts';
-import type { Sink, WriterOptions } from '../../src/spi/sink.ts';
-import { type Brokers, pulsarEndpoints, startBrokers, testOffset } from '../kit/brokers.ts';
-import { type Eyes, startEyes } from '../kit/eyes.ts';
-import { type EntrySource, entrySource, passAll } from '../kit/pulsar-entries.ts';
-import type { PulsarEyes, PulsarMessage, PulsarRow, PulsarSendOptions } from '../kit/pulsar-eyes.ts';
-import { openTestCluster, openTestWriter, type TestWriter } from '../kit/pulsar-writing.ts';
+import type { Sink } from '../../src/spi/sink.ts';
+import { passAll } from '../kit/pulsar-entries.ts';
+import type { PulsarMessage, PulsarRow, PulsarSendOptions } from '../kit/pulsar-eyes.ts';
+import { type PulsarPair, pulsarAdmin, pulsarPair, restPath } from '../kit/pulsar-pair.ts';
+import { type LogLine, openTestCluster, type TestRecord } from '../kit/pulsar-writing.ts';
+import { tcpProxy } from '../kit/tcp-proxy.ts';
 
-const source = pulsarEndpoints('pulsar-east', testOffset);
-const target = pulsarEndpoints('pulsar-west', testOffset);
-let brokers: Brokers;
-let eyes: Eyes;
-let east: PulsarEyes;
-let west: PulsarEyes;
-let entries: EntrySource;
-let cluster: Cluster & { readonly sink: Sink };
+let pair: PulsarPair;
 
 beforeAll(async () => {
-  brokers = await startBrokers(['pulsar-east', 'pulsar-west']);
-  eyes = await startEyes();
-  east = eyes.pulsar(source);
-  west = eyes.pulsar(target);
-  entries = entrySource(source.serviceUrl);
-  cluster = openTestCluster(target);
+  pair = await pulsarPair();
 });
 
 afterAll(async () => {
-  entries.close();
-  await cluster.close();
-  await eyes.close();
-  await brokers.stop();
+  await pair.close();
 });
-
-async function newTopic(): Promise<string> {
-  const topic = `persistent://public/default/passing-${randomUUID()}`;
-  await east.createTopic(topic, 1);
-  await cluster.admin.ensureTopic(topic, 1);
-  return topic;
-}
-
-function openPasser(topic: string, options: Partial<WriterOptions> = {}): Promise<TestWriter> {
-  return openTestWriter(cluster.sink, topic, { sourceCluster: 'pulsar-east', lane: { topic, lane: '0' }, ...options });
-}
-
-/** Passes all entries of the topic's partition on; gives what consumers see on both sides. */
-async function pass(topic: string, options: Partial<WriterOptions> = {}): Promise<{ before: PulsarRow[]; after: PulsarRow[] }> {
-  const stored = await entries.read(`${topic}-partition-0`);
-  const { writer, until } = await openPasser(topic, options);
-  await passAll(writer, stored);
-  await until(stored.reduce((sum, { messages }) => sum + messages, 0));
-  await writer.close(0);
-  return { before: [...(await east.read(topic))], after: [...(await west.read(topic))] };
-}
 
 /** What only an entry without batch format shows of having been passed on. */
 const ADDED = ['ISTHMUS', 'ISTHMUS-PRODUCER'];
@@ -91,9 +56,9 @@ describe('an entry that is passed on', () => {
   );
 
   it.each(variants)('is the same to consumers but for who sent it: %s', async (_, options) => {
-    const topic = await newTopic();
-    await east.send(topic, messages, { producer: 'original', ...options });
-    const { before, after } = await pass(topic);
+    const topic = await pair.newTopic();
+    await pair.east.send(topic, messages, { producer: 'original', ...options });
+    const { before, after } = await pair.pass(topic);
     expect(before).toHaveLength(messages.length);
     expect(after.map(seen)).toEqual(before.map(seen));
     const [first] = after;
@@ -106,9 +71,9 @@ describe('an entry that is passed on', () => {
   });
 
   it.each(compressions)('shows two properties and our sequence id where it is no batch: %s', async (compression) => {
-    const topic = await newTopic();
-    await east.send(topic, messages, { producer: 'original', compression });
-    const { before, after } = await pass(topic);
+    const topic = await pair.newTopic();
+    await pair.east.send(topic, messages, { producer: 'original', compression });
+    const { before, after } = await pair.pass(topic);
     expect(after.map(seen)).toEqual(before.map(seen));
     for (const [k, row] of after.entries()) {
       expect(row.properties['ISTHMUS-PRODUCER']).toBe(`${before[k]?.sequenceId};original-0`);
@@ -118,13 +83,13 @@ describe('an entry that is passed on', () => {
   });
 
   it('may be a part of a chunked message, which consumers put together', async () => {
-    const topic = await newTopic();
+    const topic = await pair.newTopic();
     const body = 'chunk'.repeat(700_000);
-    await east.send(topic, [{ body: 'before' }, { body, key: 'big' }, { body: 'after' }], {
+    await pair.east.send(topic, [{ body: 'before' }, { body, key: 'big' }, { body: 'after' }], {
       chunking: true,
       chunkBytes: 1 << 20,
     });
-    const { before, after } = await pass(topic);
+    const { before, after } = await pair.pass(topic);
     expect(before).toHaveLength(3);
     const facts = (row: PulsarRow): unknown[] => [row.bodyLength, row.bodySha256, row.key, row.publishTime];
     expect(after.map(facts)).toEqual(before.map(facts));
@@ -133,14 +98,14 @@ describe('an entry that is passed on', () => {
 
 describe('an entry that came from elsewhere before', () => {
   it('keeps its origin, and says where it was read', async () => {
-    const topic = await newTopic();
-    await east.send(topic, [{ body: 'a' }, { body: 'b' }], { batch: true });
-    const stored = await entries.read(`${topic}-partition-0`);
-    const { writer, until } = await openPasser(topic);
+    const topic = await pair.newTopic();
+    await pair.east.send(topic, [{ body: 'a' }, { body: 'b' }], { batch: true });
+    const stored = await pair.entries.read(`${topic}-partition-0`);
+    const { writer, until } = await pair.openWriter(topic);
     await passAll(writer, stored, new Map([[0, '1;pulsar-north;orders;3;7:8;mhx3k2a0;pulsar-east']]));
     await until(2);
     await writer.close(0);
-    const [row] = await west.read(topic);
+    const [row] = await pair.west.read(topic);
     const mark = parseProvenance(new Map(row?.entry.properties).get('ISTHMUS') ?? '');
     expect(mark).toMatchObject({ cluster: 'pulsar-north', topic: 'orders', lane: '3', passed: ['pulsar-east'] });
     const [first] = stored;
@@ -151,5 +116,104 @@ describe('an entry that came from elsewhere before', () => {
       lane: '0',
       runs: [run],
     });
+  });
+});
+
+describe('whole entries on their way to a broker in trouble', () => {
+  /** Passes a few thousand entries while something happens again and again. */
+  async function passThrough(
+    sink: Sink,
+    happens: (topic: string) => Promise<void>,
+  ): Promise<{ wanted: string[]; found: string[] }> {
+    const topic = await pair.newTopic();
+    await pair.east.load(topic, { count: 3_000, batch: 1, size: 300, keys: 0 });
+    const stored = await pair.entries.read(`${topic}-partition-0`);
+    const { writer, until, failures } = await pair.openWriter(topic, {}, sink);
+    for (let from = 0; from < stored.length; from += 500) {
+      const passing = passAll(writer, stored.slice(from, from + 500));
+      await happens(topic);
+      await passing;
+    }
+    await until(stored.length);
+    expect(failures).toEqual([]);
+    await writer.close(0);
+    return { wanted: stored.map(({ ledger, entry }) => `${ledger}:${entry}`), found: await pair.storedPlaces(topic) };
+  }
+
+  it('are stored once and in order while the topic is unloaded again and again', async () => {
+    const { wanted, found } = await passThrough(
+      pair.cluster.sink,
+      async (topic) =>
+        void (await pulsarAdmin('PUT', `${pair.target.adminUrl}/admin/v2/persistent/${restPath(topic)}-partition-0/unload`)),
+    );
+    expect(found).toEqual(wanted);
+  });
+
+  it('are stored once and in order while connections are cut and answers get lost', async () => {
+    const proxy = await tcpProxy({ target: { host: '127.0.0.1', port: pair.target.ports.service } });
+    const through = openTestCluster({ ...pair.target, serviceUrl: `pulsar://127.0.0.1:${proxy.port}` });
+    const { wanted, found } = await passThrough(through.sink, async () => {
+      proxy.dropReplies();
+      await sleep(20);
+      proxy.cut();
+    });
+    await through.close();
+    await proxy.close();
+    expect(found).toEqual(wanted);
+  });
+});
+
+describe('a broker that deduplicates', () => {
+  async function deduplicatingTopic(): Promise<string> {
+    const namespace = `public/dedup-${randomUUID()}`;
+    for (const { adminUrl } of [pair.source, pair.target])
+      await pulsarAdmin('PUT', `${adminUrl}/admin/v2/namespaces/${namespace}`, {});
+    await pulsarAdmin('POST', `${pair.target.adminUrl}/admin/v2/namespaces/${namespace}/deduplication`, true);
+    return await pair.newTopic(namespace);
+  }
+
+  it('keeps an entry that failed while later ones were stored, whose id it takes for a copy afterwards', async () => {
+    const topic = await deduplicatingTopic();
+    await pair.east.send(topic, [{ body: 'first' }, { body: 'SECOND' }, { body: 'third' }, { body: 'fourth' }]);
+    const stored = await pair.entries.read(`${topic}-partition-0`);
+    const proxy = await tcpProxy({ target: { host: '127.0.0.1', port: pair.target.ports.service } });
+    const lines: LogLine[] = [];
+    const through = openTestCluster({ ...pair.target, serviceUrl: `pulsar://127.0.0.1:${proxy.port}` }, {}, lines);
+    const { writer, until } = await pair.openWriter(topic, {}, through.sink);
+    proxy.damage('SECOND');
+    await passAll(writer, stored);
+    await until(stored.length);
+    await writer.close(0);
+    await through.close();
+    await proxy.close();
+    const events = lines.map(({ event }) => event);
+    expect(events.filter((event) => event === 'order-broken')).toHaveLength(2);
+    const bodies = (await pair.west.read(topic)).map(({ bodyHex }) => Buffer.from(bodyHex ?? '', 'hex').toString());
+    expect(bodies).toEqual(['first', 'third', 'fourth', 'SECOND']);
+  });
+
+  it('takes nothing new for a copy, whatever batches are made of the entries, and also after a restart', async () => {
+    const topic = await deduplicatingTopic();
+    const lines: LogLine[] = [];
+    const strict = openTestCluster(pair.target, {}, lines);
+    // Several batches come from one entry, and the next begins in the middle of another.
+    const records = Array.from({ length: 200 }, (_, k): TestRecord => {
+      const position = entryPosition(812, Math.floor(k / 50), k % 50);
+      return { offset: 0, position, key: `key-${k % 7}`, body: 'b', properties: [['seq', String(k)]] };
+    });
+    for (const [from, batching] of [
+      [0, 'mixed'],
+      [70, 'per-key'],
+      [140, 'mixed'],
+    ] as const) {
+      const { write, until, writer } = await pair.openWriter(topic, { batching }, strict.sink);
+      const end = from === 140 ? 200 : from + 70;
+      await write(records.slice(from, end), 20);
+      await until(end - from);
+      await writer.close(0);
+    }
+    await strict.close();
+    expect(lines.filter(({ event }) => event === 'writer-in-doubt')).toEqual([]);
+    expect(await pair.west.count(topic)).toEqual({ messages: 200, distinct: 200 });
   });
 });

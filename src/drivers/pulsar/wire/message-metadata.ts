@@ -92,7 +92,11 @@ export function scanMetadata(body: ProtoReader, propertyName: string): ScannedMe
   readFields(body, (field, reader) => {
     if (field === 1) found.producerName = reader.string();
     else if (field === 2) found.sequenceId = reader.int();
-    else if (field === 4) found.property ??= propertyValue(reader.message(), propertyName);
+    else if (field === 4) {
+      // Read in any case: what follows a property that is not stepped over would be taken for fields.
+      const value = propertyValue(reader.message(), propertyName);
+      found.property ??= value;
+    }
     else if (field === 11) [found.messages, found.batched] = [reader.int(), true];
     else if (field === 24) found.highestSequenceId = reader.int();
     else return false;

@@ -20,6 +20,8 @@ export type FakeTopic = FakeBroker & {
   readonly sent: readonly Sent[];
   /** Decides over each SEND that is no marker; by default all are stored. */
   fate: (sequenceId: number, nth: number) => Fate;
+  /** What a producer is told that was accepted under its name. */
+  lastSequenceId: number;
 };
 
 /** A broker with one partition, that loses, delays and refuses as a test tells it to. */
@@ -28,7 +30,7 @@ export async function fakeTopic(): Promise<FakeTopic> {
   const stored: (Sent & { readonly marker: boolean })[] = [];
   const sent: Sent[] = [];
   let late: Sent[] = [];
-  const topic: FakeTopic = Object.assign(broker, { stored: [], sent, fate: (): Fate => 'stored' });
+  const topic: FakeTopic = Object.assign(broker, { stored: [], sent, fate: (): Fate => 'stored', lastSequenceId: -1 });
   // A live view, which Object.assign would freeze.
   Object.defineProperty(topic, 'stored', { get: () => stored.filter(({ marker }) => !marker) });
 
@@ -42,7 +44,7 @@ export async function fakeTopic(): Promise<FakeTopic> {
       new ProtoWriter()
         .int(1, number(fields, 3))
         .string(2, String(fields.get(4)))
-        .int(3, -1),
+        .int(3, topic.lastSequenceId),
     ),
   );
   for (const type of [COMMAND.closeProducer, COMMAND.closeConsumer]) broker.on(type, (fields) => success(number(fields, 2)));

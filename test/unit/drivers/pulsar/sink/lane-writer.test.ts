@@ -2,11 +2,16 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BrokerPool } from '../../../../../src/drivers/pulsar/net/broker-pool.ts';
 import { credentialsOf } from '../../../../../src/drivers/pulsar/net/credentials.ts';
 import { PulsarLaneWriter } from '../../../../../src/drivers/pulsar/sink/lane-writer.ts';
+import { entryChecksum } from '../../../../../src/drivers/pulsar/wire/checksum.ts';
+import { COMMAND } from '../../../../../src/drivers/pulsar/wire/command.ts';
+import { encodeMetadata } from '../../../../../src/drivers/pulsar/wire/message-metadata.ts';
 import type { IsthmusError } from '../../../../../src/errors.ts';
 import { ByteBudget } from '../../../../../src/lib/byte-budget.ts';
 import { SlabPool } from '../../../../../src/lib/slab.ts';
-import { plainMarks } from '../../../../../src/model/provenance.ts';
+import { entryPosition } from '../../../../../src/model/position.ts';
+import { formatRuns, plainMarks } from '../../../../../src/model/provenance.ts';
 import type { Stored } from '../../../../../src/spi/sink.ts';
+import { passAll, type StoredEntry, wholeBatch } from '../../../../kit/pulsar-entries.ts';
 import { batchOf, type LogLine, memoryLog } from '../../../../kit/pulsar-writing.ts';
 import { type ManualClock, manualClock } from '../fake-broker.ts';
 import { type FakeTopic, fakeTopic, producerOf } from '../fake-topic.ts';
@@ -207,5 +212,123 @@ describe('closing', () => {
     send(10);
     await writer.close(1_000_000);
     expect(firstsOf()).toEqual([10]);
+  });
+});
+
+/** An entry as a source would deliver it, of `bytes` of payload. */
+function wholeEntry(entry: number, bytes = 20): StoredEntry {
+  const metadata = encodeMetadata({ producerName: 'original', sequenceId: entry, publishTime: 1, properties: [], eventTime: 7 });
+  const payload = Buffer.alloc(bytes, entry);
+  const head = Buffer.alloc(6);
+  head.writeUInt16BE(0x0e01, 0);
+  head.writeUInt32BE(entryChecksum(metadata, payload), 2);
+  return { ledger: 812, entry, messages: 1, bytes: Buffer.concat([head, metadata, payload]) };
+}
+
+const idOf = (entry: number): number => 812 * 65_536 + entry;
+
+describe('whole entries', () => {
+  const passes = (entries: readonly number[], bytes?: number): Promise<void> =>
+    passAll(
+      writer,
+      entries.map((entry) => wholeEntry(entry, bytes)),
+    );
+
+  it('leave at once and are reported one by one', async () => {
+    await passes([45, 46, 50]);
+    expect(writer.open()).toBe(0);
+    await expect.poll(() => stored.length).toBe(3);
+    expect(storedIds()).toEqual([45, 46, 50].map(idOf));
+    expect(stored.map(({ runs }) => formatRuns(runs))).toEqual(['812:45', '812:46', '812:50']);
+    expect(stored.map(({ target }) => target.index)).toEqual([-1, -1, -1]);
+  });
+
+  it('come after the records that were taken before them', async () => {
+    expect(writer.append(batchOf([{ offset: 0, position: entryPosition(812, 44, 3), body: 'a record' }]), 0)).toBe('taken');
+    await passes([45]);
+    await expect.poll(() => stored.length).toBe(2);
+    expect(storedIds()).toEqual([44, 45].map(idOf));
+  });
+
+  it('that got lost are sent again byte by byte, those that did not are not', async () => {
+    topic.fate = (id, nth) => (id === idOf(46) && nth === 2 ? 'lost' : nth <= 2 ? 'stored without a receipt' : 'stored');
+    await passes([45, 46]);
+    await expect.poll(() => topic.sent.length).toBe(2);
+    clock.advance(30_000);
+    await passesUntil(() => stored.length === 2);
+    expect(storedIds()).toEqual([45, 46].map(idOf));
+    expect(topic.sent[2]).toEqual(topic.sent[1]);
+    expect(topic.sent).toHaveLength(3);
+  });
+
+  it('that a broker takes for copies and has not are stored under another name, with a right checksum', async () => {
+    topic.fate = (_, nth) => (nth === 1 ? 'duplicate' : 'stored');
+    await passes([45]);
+    await passesUntil(() => stored.length === 1);
+    expect(topic.sent.map(producerOf)).toEqual([NAME, expect.stringMatching(/~\w+$/)]);
+    for (const { entry } of topic.sent) expect(entry.readUInt32BE(2)).toBe(entryChecksum(entry.subarray(6), Buffer.alloc(0)));
+  });
+
+  it('hold no more memory than they may, and give all of it back', async () => {
+    topic.fate = () => 'lost';
+    const many = wholeBatch(Array.from({ length: 1000 }, (_, k) => wholeEntry(k, 30_000)));
+    let taken = 0;
+    while (writer.append(many, taken) === 'taken') taken++;
+    // Eight slabs of eight entries each, and the first one, which was alone when it came.
+    expect(taken).toBe(65);
+    expect(budget.usedBytes).toBeLessThan(8 * 256 * 1024 + 31_000);
+    await writer.close(0);
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('that are few and small hold little more than themselves', async () => {
+    topic.fate = () => 'lost';
+    await passes([1]);
+    expect(budget.usedBytes).toBeLessThan(500);
+  });
+
+  it('end at the count that brokers like, however small they are', async () => {
+    topic.fate = () => 'lost';
+    const many = wholeBatch(Array.from({ length: 1000 }, (_, k) => wholeEntry(k)));
+    let taken = 0;
+    while (writer.append(many, taken) === 'taken') taken++;
+    expect(taken).toBe(256);
+  });
+
+  it('go on when there is room again', async () => {
+    await passes(
+      Array.from({ length: 600 }, (_, k) => k),
+      20_000,
+    );
+    await expect.poll(() => stored.length).toBe(600);
+    expect(storedIds()).toEqual(Array.from({ length: 600 }, (_, k) => idOf(k)));
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('are refused when they cannot be passed on', async () => {
+    // The broker says that it takes a million bytes.
+    const cases = [wholeEntry(1, 1_005_000), { ...wholeEntry(2), bytes: Buffer.from('nonsense') }];
+    const refusals = cases.map((each) => writer.append(wholeBatch([each]), 0));
+    expect(refusals).toEqual([
+      { refused: expect.stringContaining('takes') },
+      { refused: expect.stringContaining('reading an entry to be passed on') },
+    ]);
+    const foreign = wholeBatch([wholeEntry(3)]);
+    foreign.native = 'rocketmq-message';
+    expect(writer.append(foreign, 0)).toMatchObject({ refused: expect.stringContaining('another kind') });
+    // A chunk or a full message of the source may be as long as the limit, and a little longer with our properties.
+    expect(writer.append(wholeBatch([wholeEntry(4, 1_000_000)]), 0)).toBe('taken');
+  });
+});
+
+describe('a writer on a broker that deduplicates', () => {
+  it('begins above what was accepted under its name before, so that nothing new is taken for a copy', async () => {
+    topic.lastSequenceId = idOf(1_000);
+    topic.cut();
+    await passesUntil(() => topic.received.filter(({ type }) => type === COMMAND.producer).length === 2);
+    await expect.poll(() => topic.received.filter(({ type }) => type === COMMAND.send).length).toBe(2);
+    await passAll(writer, [wholeEntry(5), wholeEntry(6), wholeEntry(2_000)]);
+    await expect.poll(() => stored.length).toBe(3);
+    expect(storedIds()).toEqual([idOf(1_001), idOf(1_002), idOf(2_000)]);
   });
 });

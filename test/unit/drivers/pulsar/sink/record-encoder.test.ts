@@ -6,7 +6,16 @@ import { batchOf, type TestRecord } from '../../../../kit/pulsar-writing.ts';
 import { golden } from '../wire/golden.ts';
 
 /** SingleMessageMetadata as plain data. */
-function decode(encoded: Buffer): { properties: [string, string][]; key: string | undefined; eventTime: number; body: Buffer } {
+type Decoded = {
+  properties: [string, string][];
+  key: string | undefined;
+  eventTime: number;
+  body: Buffer;
+  /** What only records have that came from a Pulsar, by field number. */
+  traits: Record<number, number | string>;
+};
+
+function decode(encoded: Buffer): Decoded {
   const end = 4 + encoded.readUInt32BE(0);
   const reader = new ProtoReader(encoded, 4, end);
   const found = {
@@ -14,6 +23,7 @@ function decode(encoded: Buffer): { properties: [string, string][]; key: string 
     key: undefined as string | undefined,
     eventTime: 0,
     body: encoded.subarray(end),
+    traits: {} as Record<number, number | string>,
   };
   let size = -1;
   for (let field = reader.next(); field !== 0; field = reader.next()) {
@@ -25,7 +35,8 @@ function decode(encoded: Buffer): { properties: [string, string][]; key: string 
     } else if (field === 2) found.key = reader.string();
     else if (field === 3) size = reader.int();
     else if (field === 5) found.eventTime = reader.int();
-    else throw new Error(`field ${field}`);
+    else if (field === 7) found.traits[field] = reader.bytes().toString('hex');
+    else found.traits[field] = reader.int();
   }
   expect(size).toBe(found.body.length);
   return found;
@@ -68,6 +79,7 @@ describe('a record in a batch', () => {
           key: key ?? undefined,
           eventTime,
           body: payload,
+          traits: {},
         });
       }),
     );
@@ -92,5 +104,30 @@ describe('a record in a batch', () => {
         ),
       ).body.toString(),
     ).toBe('the whole body');
+  });
+
+  it('seals its own mark', () => {
+    const batch = batchOf([{ offset: 0, body: 'x', mark: '1;c;t;l;5;0' }]);
+    const bound = recordBound(batch, 0);
+    const target = Buffer.alloc(bound);
+    const end = encodeRecord(batch, 0, target, 0, (mark) => `${mark};!0123456789A`);
+    expect(end).toBeLessThanOrEqual(bound);
+    expect(decode(target.subarray(0, end)).properties).toEqual([['ISTHMUS', '1;c;t;l;5;0;!0123456789A']]);
+  });
+
+  it('keeps what Pulsar knows of it: kinds of keys, an ordering key, its own sequence id, and that it has no value', () => {
+    const record = { offset: 0, body: '', key: 'AP8=', keyIsBase64: true, orderingKey: Buffer.from('abcd', 'hex') };
+    expect(decode(encoded({ ...record, sequence: 2 ** 40, nullValue: true, nullKey: true })).traits).toEqual({
+      6: 1,
+      7: 'abcd',
+      8: 2 ** 40,
+      9: 1,
+      10: 1,
+    });
+    expect(decode(encoded({ offset: 0, body: '', sequence: 0 })).traits).toEqual({ 8: 0 });
+  });
+
+  it('leaves out a sequence id that a double cannot hold', () => {
+    expect(decode(encoded({ offset: 0, body: '', sequence: 2 ** 60 })).traits).toEqual({});
   });
 });

@@ -7,6 +7,8 @@ import { MixedRound, type Round } from '../../../../../src/drivers/pulsar/sink/r
 import { SequenceIds } from '../../../../../src/drivers/pulsar/sink/sequence-ids.ts';
 import { ByteBudget } from '../../../../../src/lib/byte-budget.ts';
 import { type EncodeRecord, MAX_BATCH_RECORDS, SLAB_BYTES, SlabPool } from '../../../../../src/lib/slab.ts';
+import { comparePositions, entryPosition } from '../../../../../src/model/position.ts';
+import { formatRuns } from '../../../../../src/model/provenance.ts';
 import { batchOf, type TestRecord } from '../../../../kit/pulsar-writing.ts';
 
 const encode: EncodeRecord = (batch, i, target, at) => encodeRecord(batch, i, target, at, (mark) => mark);
@@ -16,6 +18,7 @@ function gather(
   make: typeof MixedRound | typeof KeyedRound,
   records: readonly TestRecord[],
   pool = poolOf(new ByteBudget(2 ** 26)),
+  ids = new SequenceIds(),
 ) {
   const batch = batchOf(records);
   const slab = pool.take(SLAB_BYTES, true);
@@ -23,7 +26,7 @@ function gather(
   const round: Round = new make(slab, pool, ROUND);
   let taken = 0;
   while (taken < records.length && round.fits(recordBound(batch, taken), batch, taken)) round.append(batch, taken++);
-  return { entries: round.seal({ compression: 'none', now: 5, ids: new SequenceIds() }), taken };
+  return { entries: round.seal({ compression: 'none', now: 5, ids }), taken };
 }
 
 function poolOf(budget: ByteBudget): SlabPool {
@@ -111,6 +114,97 @@ describe('a keyed round', () => {
     expect(gather(KeyedRound, records).taken).toBe(600);
     const fresh = [...records.slice(0, 300), { offset: 300, body: '', key: 'one more' }];
     expect(gather(KeyedRound, fresh).taken).toBe(300);
+  });
+});
+
+describe('rounds of records that came from a Pulsar', () => {
+  const at = (major: number, minor: number, index = -1) => ({
+    offset: 0,
+    body: 'b',
+    position: entryPosition(major, minor, index),
+  });
+
+  it('get ids that only grow, whatever entries their records lay in', () => {
+    const positions = fc.array(
+      fc.record({
+        ledger: fc.integer({ min: 0, max: 3 }),
+        entry: fc.integer({ min: 0, max: 100_000 }),
+        index: fc.integer({ min: 0, max: 9 }),
+      }),
+      { minLength: 1, maxLength: 60 },
+    );
+    fc.assert(
+      fc.property(positions, fc.integer({ min: 1, max: 7 }), fc.integer({ min: -1, max: 2 ** 34 }), (places, size, accepted) => {
+        const sorted = places
+          .map(({ ledger, entry, index }) => entryPosition(ledger, entry, index))
+          .sort(comparePositions)
+          .map((position): TestRecord => ({ offset: 0, body: 'b', position, key: `key-${position.index}` }));
+        const ids = new SequenceIds();
+        ids.raise(accepted);
+        let last = accepted;
+        for (let from = 0; from < sorted.length; from += size) {
+          const make = from % 2 === 0 ? MixedRound : KeyedRound;
+          for (const { sequenceId, highestSequenceId } of gather(
+            make,
+            sorted.slice(from, from + size),
+            poolOf(new ByteBudget(2 ** 26)),
+            ids,
+          ).entries) {
+            expect(sequenceId).toBeGreaterThan(last);
+            expect(highestSequenceId).toBeGreaterThanOrEqual(sequenceId);
+            last = highestSequenceId;
+          }
+        }
+      }),
+    );
+  });
+
+  it('name ledger and entry in their ids where they can', () => {
+    const [entry] = gather(MixedRound, [at(812, 45, 0), at(812, 45, 1), at(812, 47)]).entries;
+    expect(entry).toMatchObject({ sequenceId: 812 * 65_536 + 45, highestSequenceId: 812 * 65_536 + 47 });
+    expect(entry?.runs).toEqual([
+      { first: entryPosition(812, 45, 0), count: 2 },
+      { first: entryPosition(812, 47), count: 1 },
+    ]);
+  });
+
+  it.each([
+    ['mixed', MixedRound],
+    ['keyed', KeyedRound],
+  ] as const)('end before the mark of a %s one gets long', (_, make) => {
+    const records = Array.from({ length: 1000 }, (__, k): TestRecord => ({ ...at(2 ** 31 + k, 2 * k, 7), key: 'k' }));
+    const { taken, entries } = gather(make, records);
+    expect(taken).toBeLessThan(500);
+    expect(formatRuns(entries[0]?.runs ?? []).length).toBeGreaterThan(6 * 1024);
+    expect(formatRuns(entries[0]?.runs ?? []).length).toBeLessThanOrEqual(8 * 1024);
+  });
+
+  it('say whether records in them have marks of their own', () => {
+    const records: TestRecord[] = [
+      { ...at(1, 1, 0), key: 'a' },
+      { ...at(1, 1, 1), key: 'b', mark: '1;c;t;l;5;0' },
+    ];
+    const inner = (make: typeof MixedRound | typeof KeyedRound) =>
+      gather(make, records).entries.map(({ batch }) => batch?.innerMarks);
+    expect(inner(MixedRound)).toEqual([true]);
+    expect(inner(KeyedRound)).toEqual([false, true]);
+  });
+
+  it('go by the ordering key first, and tell keys of text from keys of bytes', () => {
+    const records: TestRecord[] = [
+      { ...at(1, 1, 0), key: 'AP8=', orderingKey: Buffer.from('o') },
+      { ...at(1, 1, 1), key: 'AP8=' },
+      { ...at(1, 1, 2), key: 'AP8=', keyIsBase64: true },
+      { ...at(1, 1, 3), key: 'other', orderingKey: Buffer.from('o') },
+    ];
+    const { entries } = gather(KeyedRound, records);
+    expect(
+      entries.map(({ count, batch }) => [count, batch?.key?.kind, batch?.key?.bytes.toString(), batch?.key?.isBase64]),
+    ).toEqual([
+      [2, 'ordering', 'o', false],
+      [1, 'partition', 'AP8=', false],
+      [1, 'partition', 'AP8=', true],
+    ]);
   });
 });
 

@@ -17,6 +17,7 @@ import { PING, PONG } from '../../../../../src/drivers/pulsar/wire/ping.ts';
 import { decodeProducerSuccess, encodeProducer } from '../../../../../src/drivers/pulsar/wire/producer.ts';
 import { ProtoReader } from '../../../../../src/drivers/pulsar/wire/protobuf.ts';
 import { decodeError, decodeSuccess } from '../../../../../src/drivers/pulsar/wire/reply.ts';
+import { decodeGetOrCreateSchemaResponse, decodeGetSchemaResponse } from '../../../../../src/drivers/pulsar/wire/schema.ts';
 import { decodeSendError, decodeSendReceipt, encodeSendHead } from '../../../../../src/drivers/pulsar/wire/send.ts';
 import { encodeFlow, encodeSubscribe } from '../../../../../src/drivers/pulsar/wire/subscribe.ts';
 import { IsthmusError } from '../../../../../src/errors.ts';
@@ -188,6 +189,22 @@ describe('an entry', () => {
     });
   });
 
+  it('is read to its end, also where other properties follow the one that is asked for', () => {
+    const properties = [
+      ['other', 'x'],
+      ['ISTHMUS', 'the mark'],
+      ['ISTHMUS', 'a second one'],
+      ['last', 'y'],
+    ] as const;
+    const batch = { messages: 3, highestSequenceId: 9 };
+    const encoded = encodeMetadata({ producerName: 'p', sequenceId: 7, publishTime: 1, properties, batch });
+    expect(scanMetadata(new ProtoReader(encoded, 4), 'ISTHMUS')).toMatchObject({
+      property: 'the mark',
+      messages: 3,
+      highestSequenceId: 9,
+    });
+  });
+
   it('without the property that is asked for has none', () => {
     expect(scanMetadata(new ProtoReader(metadata, 4), 'OTHER').property).toBeUndefined();
   });
@@ -207,6 +224,8 @@ const decoders: readonly ((body: ProtoReader) => unknown)[] = [
   decodeAuthChallenge,
   decodeClose,
   decodeMessage,
+  decodeGetSchemaResponse,
+  decodeGetOrCreateSchemaResponse,
   (body) => scanMetadata(body, 'ISTHMUS'),
 ];
 

@@ -1,0 +1,196 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { schemaReader } from '../../src/drivers/pulsar/net/schemas.ts';
+import { entryPosition } from '../../src/model/position.ts';
+import { passAll } from '../kit/pulsar-entries.ts';
+import type { PulsarRow } from '../kit/pulsar-eyes.ts';
+import { type PulsarPair, pulsarAdmin, pulsarPair, restPath } from '../kit/pulsar-pair.ts';
+import type { TestRecord } from '../kit/pulsar-writing.ts';
+
+let pair: PulsarPair;
+
+beforeAll(async () => {
+  pair = await pulsarPair();
+});
+
+afterAll(async () => {
+  await pair.close();
+});
+
+describe('schemas', () => {
+  const avro = (...names: string[]): unknown => ({
+    type: 'AVRO',
+    schema: JSON.stringify({
+      type: 'record',
+      name: 'Order',
+      fields: names.map((name) => ({ name, type: ['null', 'string'], default: null })),
+    }),
+    properties: {},
+  });
+  const register = async (adminUrl: string, topic: string, schema: unknown): Promise<unknown> =>
+    await pulsarAdmin('POST', `${adminUrl}/admin/v2/schemas/${restPath(topic)}/schema`, schema);
+  const schemaOf = async (adminUrl: string, topic: string, versionHex: string | null | undefined): Promise<unknown> => {
+    const version = Number.parseInt(versionHex ?? 'none', 16);
+    const answer = await pulsarAdmin('GET', `${adminUrl}/admin/v2/schemas/${restPath(topic)}/schema/${version}`);
+    return typeof answer === 'object' && answer !== null && 'data' in answer ? answer.data : answer;
+  };
+
+  async function topicWithSchemas(): Promise<string> {
+    const topic = await pair.newTopic();
+    await register(pair.source.adminUrl, topic, avro('a'));
+    await pair.east.send(topic, [{ bodyHex: '00' }], { schema: true });
+    await register(pair.source.adminUrl, topic, avro('a', 'b'));
+    await pair.east.send(topic, [{ bodyHex: '0000' }, { bodyHex: '0000' }], { schema: true, batch: true });
+    return topic;
+  }
+
+  it('are registered at the target in the same order, and entries name the versions there', async () => {
+    const topic = await topicWithSchemas();
+    // So that versions have other numbers there.
+    await register(pair.target.adminUrl, topic, avro('z'));
+    const { before, after } = await pair.pass(topic, { schemas: schemaReader(pair.entries.pool, topic) });
+    expect(before.map(({ schemaVersionHex }) => Number.parseInt(schemaVersionHex ?? '', 16))).toEqual([0, 1, 1]);
+    expect(after.map(({ schemaVersionHex }) => Number.parseInt(schemaVersionHex ?? '', 16))).toEqual([1, 2, 2]);
+    for (const [k, row] of after.entries()) {
+      expect(await schemaOf(pair.target.adminUrl, topic, row.schemaVersionHex)).toEqual(
+        await schemaOf(pair.source.adminUrl, topic, before[k]?.schemaVersionHex),
+      );
+    }
+  });
+
+  it('of records begin a batch of their own, and stand on it', async () => {
+    const topic = await topicWithSchemas();
+    const { writer, write, until } = await pair.openWriter(topic, { schemas: schemaReader(pair.entries.pool, topic) });
+    const record = (k: number, version: number | undefined): TestRecord => {
+      const schemaVersion = version === undefined ? {} : { schemaVersion: Buffer.from([0, 0, 0, 0, 0, 0, 0, version]) };
+      return { offset: 0, position: entryPosition(812, 4, k), body: 'b', ...schemaVersion };
+    };
+    await write([record(0, 0), record(1, 0), record(2, 1), record(3, undefined), record(4, 1)]);
+    await until(5);
+    await writer.close(0);
+    const rows = await pair.west.read(topic);
+    expect(rows.map(({ schemaVersionHex, batchSize }) => [schemaVersionHex, batchSize])).toEqual([
+      ['0000000000000000', 2],
+      ['0000000000000000', 2],
+      ['0000000000000001', 1],
+      [null, 1],
+      ['0000000000000001', 1],
+    ]);
+  });
+
+  it('that the target does not take make its entries refused', async () => {
+    const topic = await topicWithSchemas();
+    await register(pair.target.adminUrl, topic, { type: 'STRING', schema: '', properties: {} });
+    const { writer, failures } = await pair.openWriter(topic, { schemas: schemaReader(pair.entries.pool, topic) });
+    const stored = await pair.entries.read(`${topic}-partition-0`);
+    await expect(passAll(writer, stored)).rejects.toThrow('IncompatibleSchema');
+    expect(failures).toEqual([]);
+    await writer.close(0);
+  });
+
+  it('that the source does not have any more, or that nobody can be asked for, are left out', async () => {
+    const topic = await topicWithSchemas();
+    const { after } = await pair.pass(topic);
+    expect(after.map(({ schemaVersionHex }) => schemaVersionHex)).toEqual([null, null, null]);
+    const other = await topicWithSchemas();
+    const missing = await pair.pass(other, { schemas: { schemaOf: async () => await Promise.resolve(undefined) } });
+    expect(missing.after.map(({ schemaVersionHex }) => schemaVersionHex)).toEqual([null, null, null]);
+  });
+});
+
+describe('records of a Pulsar that are put together anew', () => {
+  const records: TestRecord[] = [
+    { offset: 0, position: entryPosition(5, 1, 0), key: 'text', body: 'a', eventTime: 7, sequence: 70, properties: [['p', 'q']] },
+    {
+      offset: 0,
+      position: entryPosition(5, 1, 1),
+      key: 'AP8=',
+      keyIsBase64: true,
+      orderingKey: Buffer.from('abcd', 'hex'),
+      body: 'b',
+      sequence: 71,
+    },
+    { offset: 0, position: entryPosition(5, 2), key: 'gone', nullValue: true, body: '' },
+    {
+      offset: 0,
+      position: entryPosition(5, 3),
+      key: 'text',
+      body: '',
+      mark: '1;pulsar-north;orders;3;7:8:1;mhx3k2a0;pulsar-east',
+    },
+  ];
+
+  it.each(['mixed', 'per-key'] as const)(
+    'keep kinds of keys, ordering keys, ids, times, and that they have no value: %s',
+    async (batching) => {
+      const topic = await pair.newTopic();
+      const { writer, write, until } = await pair.openWriter(topic, { batching });
+      await write(records);
+      await until(records.length);
+      await writer.close(0);
+      const rows = await pair.west.read(topic);
+      const facts = (row: PulsarRow): unknown[] => [
+        row.key,
+        row.keyIsBase64,
+        row.orderingKeyHex,
+        row.sequenceId,
+        row.eventTime,
+        row.nullValue,
+        row.bodyLength,
+      ];
+      // A sequence id that a record has not is made up from the entry's by the client.
+      const byKey = new Map(rows.map((row) => [`${row.key}/${row.bodyLength}`, facts(row)]));
+      expect(byKey.get('text/1')).toEqual(['text', false, null, 70, 7, false, 1]);
+      expect(byKey.get('AP8=/1')).toEqual(['AP8=', true, 'abcd', 71, 0, false, 1]);
+      expect(byKey.get('gone/0')?.slice(0, 3)).toEqual(['gone', false, null]);
+      expect(byKey.get('gone/0')?.[5]).toBe(true);
+      const foreign = rows.find((row) => row.properties['ISTHMUS'] !== undefined);
+      expect(foreign?.properties['ISTHMUS']).toBe('1;pulsar-north;orders;3;7:8:1;mhx3k2a0;pulsar-east');
+      expect(new Map(foreign?.entry.properties).get('ISTHMUS-INNER')).toBe('1');
+      expect((await pair.storedPlaces(topic)).join().split(',').sort()).toEqual(
+        batching === 'mixed' ? ['5:1:0+2', '5:2+2'] : ['5:1:0', '5:1:1', '5:2', '5:3'],
+      );
+    },
+  );
+
+  it('reach each Key_Shared consumer by their ordering keys, in order', async () => {
+    const topic = await pair.newTopic();
+    const consuming = pair.west.consume(topic, {
+      subscription: 'shared',
+      type: 'Key_Shared',
+      consumers: 3,
+      expect: 1000,
+      quietMs: 60_000,
+    });
+    // All of them, before anything comes: a consumer that joins later has entries sent again.
+    const stats = `${pair.target.adminUrl}/admin/v2/persistent/${restPath(topic)}-partition-0/stats`;
+    const consumers = async (): Promise<number> =>
+      JSON.stringify(await pulsarAdmin('GET', stats)).match(/"eyes-\d"/g)?.length ?? 0;
+    await expect.poll(consumers, { timeout: 60_000 }).toBe(3);
+    const { writer, write, until } = await pair.openWriter(topic, { batching: 'per-key' });
+    const many = Array.from({ length: 1000 }, (_, k): TestRecord => {
+      const orderingKey = Buffer.from(`o-${k % 10}`);
+      return {
+        offset: 0,
+        position: entryPosition(5, k),
+        key: `key-${k}`,
+        orderingKey,
+        body: 'b',
+        properties: [['seq', String(k)]],
+      };
+    });
+    await write(many, 250);
+    await until(1000);
+    await writer.close(0);
+    const rows = await consuming;
+    expect(rows).toHaveLength(1000);
+    const consumersOf = new Map<number, Set<number>>();
+    const seqsOf = new Map<number, number[]>();
+    for (const { consumer, id } of rows) {
+      const group = Number(id) % 10;
+      consumersOf.set(group, (consumersOf.get(group) ?? new Set()).add(consumer));
+      seqsOf.set(group, [...(seqsOf.get(group) ?? []), Number(id)]);
+    }
+    expect([...consumersOf.values()].map((each) => each.size)).toEqual(Array(10).fill(1));
+    for (const seqs of seqsOf.values()) expect(seqs).toEqual(seqs.toSorted((x, y) => x - y));
+  });
+});
