@@ -157,3 +157,74 @@ describe('a writer', () => {
     expect([...(await offsetsIn(cluster.sink, topic)).keys()]).toEqual([0, 1, 2]);
   });
 });
+
+describe('a dead letter', () => {
+  const letter = (record: TestRecord, topic: string) => ({
+    topic,
+    reason: 'it is too large',
+    retentionMinutes: 60,
+    sourceCluster: 'pulsar-east',
+    lane: { topic: 'persistent://public/default/orders', lane: '3' },
+    batch: batchOf([record]),
+    i: 0,
+  });
+
+  it('keeps the record as it was, says why and where from, and makes its topic', async () => {
+    const topic = `dead-${randomUUID()}`;
+    await cluster.sink.writeDeadLetter(letter({ offset: 12, key: 'k', body: 'bad', properties: [['a', 'b\u0002c']] }, topic));
+    const [row] = await reader.read(topic, { expect: 1 });
+    expect(row).toMatchObject({ bodySha256: sha256('bad') });
+    expect(row?.properties).toMatchObject({
+      a: 'b%02c',
+      __SHARDINGKEY: 'k',
+      'ISTHMUS-DEAD-LETTER-REASON': 'it is too large',
+      'ISTHMUS-DEAD-LETTER-CLUSTER': 'pulsar-east',
+      'ISTHMUS-DEAD-LETTER-TOPIC': 'persistent://public/default/orders',
+      'ISTHMUS-DEAD-LETTER-LANE': '3',
+      'ISTHMUS-DEAD-LETTER-POSITION': '12',
+    });
+    expect(parseProvenance(row?.properties['ISTHMUS'] ?? '')).toMatchObject({ cluster: 'pulsar-east', lane: '3' });
+  });
+
+  it('that no message can hold comes in parts, which together are the record', async () => {
+    const topic = `dead-${randomUUID()}`;
+    const body = Buffer.alloc(9 * 2 ** 20, 'part');
+    const properties: [string, string][] = [['long', 'x'.repeat(40_000)]];
+    await cluster.sink.writeDeadLetter(letter({ offset: 7, body, properties }, topic));
+    const rows = await reader.read(topic, { expect: 4 });
+    expect(rows.map((row) => row.properties['ISTHMUS-DEAD-LETTER-PART'])).toEqual(['1/3', '2/3', '3/3', 'properties']);
+    expect(rows.map((row) => row.properties['ISTHMUS-DEAD-LETTER-POSITION'])).toEqual(['7', undefined, undefined, undefined]);
+    expect(rows.slice(0, 3).reduce((sum, row) => sum + row.bodyLength, 0)).toBe(body.length);
+    expect(rows[3]?.bodySha256).toBe(sha256(JSON.stringify(properties)));
+  });
+});
+
+describe('a topic that is created for a mirror', () => {
+  it('is for ordered messages where keys are ordered, else of the kind of its source; growing changes neither', async () => {
+    const fifo = `made-${randomUUID()}`;
+    expect(
+      (await cluster.admin.ensureTopic(fifo, 2, { ordered: true, like: { 'message.type': 'DELAY' } })).settings,
+    ).toMatchObject({
+      'message.type': 'FIFO',
+      perm: '6',
+    });
+    const grown = await cluster.admin.ensureTopic(fifo, 4, { like: { 'message.type': 'NORMAL' } });
+    expect(grown.lanes).toHaveLength(4);
+    expect(grown.settings['message.type']).toBe('FIFO');
+    const alike = await cluster.admin.ensureTopic(`made-${randomUUID()}`, 1, {
+      like: { 'message.type': 'DELAY', perm: '4', retention: '3' },
+    });
+    expect(alike.settings['message.type']).toBe('DELAY');
+    const unknown = await cluster.admin.ensureTopic(`made-${randomUUID()}`, 1, { like: { 'message.type': 'MIXED' } });
+    expect(unknown.settings['message.type']).toBeUndefined();
+  });
+
+  it('is refused by its name before it is made', () => {
+    const refused = (topic: string) => cluster.sink.refusesTopicName(topic);
+    expect(refused('orders-1_a%b|c')).toBeUndefined();
+    expect(refused('a.b')).toContain('characters');
+    expect(refused('x'.repeat(128))).toContain('128');
+    expect(refused('%RETRY%group')).toContain('RocketMQ');
+    expect(refused('rmq_sys_x')).toContain('RocketMQ');
+  });
+});

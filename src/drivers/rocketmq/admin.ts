@@ -1,7 +1,7 @@
 import { IsthmusError } from '../../errors.ts';
 import type { LaneInfo, TopicDescription } from '../../model/lane.ts';
 import { offsetPosition } from '../../model/position.ts';
-import type { ClusterAdmin } from '../../spi/cluster.ts';
+import type { ClusterAdmin, NewTopicOptions } from '../../spi/cluster.ts';
 import type { LaneExtent } from '../../spi/source.ts';
 import { type AdminParts, clusterInfo } from './admin-parts.ts';
 import { checkCluster } from './check.ts';
@@ -10,9 +10,9 @@ import { accepted } from './refusal.ts';
 import { formatLane } from './routes.ts';
 import { isApplicationTopic } from './system-topics.ts';
 import { ResponseCode } from './wire/codes.ts';
-import { getRoute, PERM_READ, PERM_WRITE, readRoute, type TopicRoute } from './wire/get-route.ts';
+import { type BrokerRoute, getRoute, PERM_READ, PERM_WRITE, readRoute, type TopicRoute } from './wire/get-route.ts';
 import { listTopics, readTopics } from './wire/list-topics.ts';
-import { getTopicConfig, putTopicConfig, readTopicAttributes } from './wire/topic-config.ts';
+import { getTopicConfig, putTopicConfig, readTopicSettings } from './wire/topic-config.ts';
 import { getTopicStats, readTopicStats } from './wire/topic-stats.ts';
 
 /** Retry and dead-letter topics of consumer groups. */
@@ -26,8 +26,8 @@ export function rocketmqAdmin(parts: AdminParts): ClusterAdmin {
     listTopics: ({ retryTopics = false } = {}) => applicationTopics(parts.network, retryTopics),
     describeTopic: (topic) => describeTopic(parts, topic),
     extents: (topic) => extents(parts, topic),
-    ensureTopic: async (topic, partitions) => {
-      await ensureTopic(parts, topic, partitions);
+    ensureTopic: async (topic, partitions, options) => {
+      await ensureTopic(parts, topic, partitions, options);
       const made = await describeTopic(parts, topic);
       if (made === undefined)
         throw new IsthmusError('CONFLICT', `creating topic ${topic}: it was deleted at the same time`, { retryable: true });
@@ -75,7 +75,7 @@ async function settings(network: Network, topic: string, route: TopicRoute): Pro
   if (address === undefined) return texts;
   try {
     const answer = accepted(await network.call(address, getTopicConfig(topic)), `reading the settings of topic ${topic}`);
-    return { ...texts, ...readTopicAttributes(answer) };
+    return { ...texts, ...readTopicSettings(answer) };
   } catch (error) {
     return { ...texts, unavailable: error instanceof IsthmusError ? error.message : 'unknown' };
   }
@@ -102,8 +102,22 @@ function writeQueues(route: TopicRoute | undefined): number {
   return route?.brokers.reduce((sum, broker) => sum + broker.writeQueues, 0) ?? 0;
 }
 
-/** Queues are spread evenly over all brokers that have a master; a broker that has more keeps them. */
-async function ensureTopic({ network, routes, sleep }: AdminParts, topic: string, partitions: number): Promise<number> {
+/** Kinds of messages that a topic can be made for and that any broker allows; the gRPC proxy refuses what is of another kind. */
+const MESSAGE_TYPES: ReadonlySet<string> = new Set(['NORMAL', 'FIFO', 'DELAY', 'TRANSACTION']);
+
+/** What a topic gets that has to be created. */
+function newTopicAttributes({ ordered, like }: NewTopicOptions): string {
+  const type = ordered === true ? 'FIFO' : like?.['message.type'];
+  return type !== undefined && MESSAGE_TYPES.has(type) ? `+message.type=${type}` : '';
+}
+
+/** Queues are spread evenly over all brokers that have a master; a broker that has more keeps them. What a topic has already stays, its kind of messages too. */
+async function ensureTopic(
+  { network, routes, sleep }: AdminParts,
+  topic: string,
+  partitions: number,
+  options: NewTopicOptions = {},
+): Promise<number> {
   const before = await freshRoute(network, topic);
   if (writeQueues(before) >= partitions) return writeQueues(before);
   const masters = (await clusterInfo(network)).brokers.filter(({ master }) => master !== undefined);
@@ -115,12 +129,29 @@ async function ensureTopic({ network, routes, sleep }: AdminParts, topic: string
       topic,
       Math.max(each, there?.readQueues ?? 0),
       Math.max(each, there?.writeQueues ?? 0),
-      PERM_READ | PERM_WRITE,
+      there === undefined ? PERM_READ | PERM_WRITE : permOf(there),
+      before === undefined ? newTopicAttributes(options) : await attributesAt(network, topic, before, there),
     );
     accepted(await network.call(master ?? '', request), `creating topic ${topic} at ${name}`);
   }
   routes.markStale(topic);
   return waitForQueues(network, topic, partitions, sleep);
+}
+
+/** Growing a topic must not open one that was closed. */
+function permOf({ readable, writable }: BrokerRoute): number {
+  return (readable ? PERM_READ : 0) | (writable ? PERM_WRITE : 0);
+}
+
+/** A broker that joins a topic takes over what the topic is elsewhere. */
+async function attributesAt(
+  network: Network,
+  topic: string,
+  before: TopicRoute,
+  there: BrokerRoute | undefined,
+): Promise<string> {
+  const type = there === undefined ? (await settings(network, topic, before))['message.type'] : undefined;
+  return type !== undefined && MESSAGE_TYPES.has(type) ? `+message.type=${type}` : '';
 }
 
 /** Brokers tell the name servers at once, but not before they answer. */

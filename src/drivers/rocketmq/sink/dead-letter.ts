@@ -1,6 +1,144 @@
-import { IsthmusError } from '../../../errors.ts';
+import { IsthmusError, toIsthmusError } from '../../../errors.ts';
+import { formatPosition } from '../../../model/position.ts';
+import { formatProvenance, type MarkCodec, PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
+import { PROPERTY_ROW, type RecordBatch } from '../../../model/record-batch.ts';
 import type { DeadLetter } from '../../../spi/sink.ts';
+import { Backoff } from '../../../wire/backoff.ts';
+import { parseLane } from '../routes.ts';
+import { encodeBinary } from '../wire/command.ts';
+import { INNER_BODY_AT, INNER_BYTES, sendBatch } from '../wire/send-message.ts';
+import type { Limits } from './limits.ts';
+import { writableLanes, writableMaster } from './queue-route.ts';
+import { MAX_PROPERTY_BYTES } from './record-encoder.ts';
+import type { SinkParts } from './sink.ts';
+import { judgeSend } from './verdict.ts';
 
-export async function writeDeadLetter(letter: DeadLetter): Promise<void> {
-  throw new IsthmusError('RECORD_REFUSED', `writing a dead letter to ${letter.topic}: not supported on RocketMQ yet`);
+const MAX_TRIES = 6;
+const SEND_TIMEOUT_MILLIS = 15_000;
+/** Room beside the body for properties, and for what the broker adds. */
+const RESERVE_BYTES = 40 * 1024;
+
+export interface DeadLetterParts extends SinkParts {
+  readonly limits: Limits;
+}
+
+/** One message of a dead letter. */
+interface Part {
+  readonly properties: string;
+  readonly body: Buffer;
+}
+
+/**
+ * Keeps a record that its target refused: body, key and properties as they were, and beside them why and from where.
+ *
+ * What no single message can hold comes in parts: a body in pieces, in order, each with `ISTHMUS-DEAD-LETTER-PART` (`2/3`), and properties that are too large as JSON in a message
+ * of their own (`properties`). Resolves when all is stored; after a doubt it is stored again, so a dead letter may be there twice, never not at all. Rejects after some tries.
+ */
+export async function writeDeadLetter(letter: DeadLetter, parts: DeadLetterParts): Promise<void> {
+  const { deps, routes } = parts;
+  const backoff = new Backoff(200, 10_000, deps.random);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await writeOnce(letter, parts);
+    } catch (caught) {
+      const error = toIsthmusError(caught);
+      if (!error.retryable || tries === MAX_TRIES) throw error;
+      deps.log.warn('dead-letter-retried', { topic: letter.topic, code: error.code, error: error.message });
+      routes.markStale(letter.topic);
+      await deps.clock.sleep(backoff.next());
+    }
+  }
+}
+
+async function writeOnce(letter: DeadLetter, { admin, routes, look, limits, deps }: DeadLetterParts): Promise<void> {
+  const { topic } = letter;
+  await admin.ensureTopic(topic, 1);
+  const route = await routes.fetch(topic);
+  const queue = parseLane(writableLanes(route)[0] ?? '');
+  const address = writableMaster(route, topic, queue);
+  const connection = await look.network.connection(address);
+  const maxBytes = await limits.maxMessageBytes(address);
+  for (const part of partsOf(letter, maxBytes - Math.min(RESERVE_BYTES, maxBytes / 2), deps.marks)) {
+    const target = { topic, queueId: queue.queueId, sysFlag: 0, bornTime: Math.trunc(letter.batch.storeTime[letter.i] ?? 0) };
+    const plain = { ...sendBatch(target), body: innerMessage(part) };
+    const request = look.network.sign?.(plain) ?? plain;
+    const answer = await connection.ask((opaque) => encodeBinary(request, opaque), SEND_TIMEOUT_MILLIS);
+    const verdict = judgeSend(answer, `writing a dead letter to ${topic}`);
+    if (verdict.kind !== 'stored') throw verdict.error;
+  }
+}
+
+function partsOf({ batch, i, reason, sourceCluster, lane }: DeadLetter, roomBytes: number, marks: MarkCodec): Part[] {
+  const position = batch.positionAt(i);
+  const runs = [{ first: position, count: 1 }];
+  const mark =
+    batch.marks?.get(i) ?? formatProvenance({ cluster: sourceCluster, ...lane, runs, time: batch.storeTime[i] ?? 0, passed: [] });
+  const own = ownProperties(batch, i);
+  const origin: [string, string][] = [
+    // Keeps a mirror of the dead-letter topic itself from going round in circles.
+    [PROVENANCE_PROPERTY, marks.seal(mark)],
+    ['ISTHMUS-DEAD-LETTER-REASON', reason],
+    ['ISTHMUS-DEAD-LETTER-CLUSTER', sourceCluster],
+    ['ISTHMUS-DEAD-LETTER-TOPIC', lane.topic],
+    ['ISTHMUS-DEAD-LETTER-LANE', lane.lane],
+    ['ISTHMUS-DEAD-LETTER-POSITION', formatPosition(position)],
+  ];
+  const whole = encodeProperties([...own, ...origin]);
+  const apart = Buffer.byteLength(whole) > MAX_PROPERTY_BYTES;
+  const properties = apart ? encodeProperties(origin) : whole;
+  const body = batch.body(i);
+  const pieces = Math.max(1, Math.ceil(body.length / roomBytes));
+  const parts: Part[] = [];
+  for (let k = 0; k < pieces; k++) {
+    const name = pieces === 1 ? '' : encodeProperties([['ISTHMUS-DEAD-LETTER-PART', `${k + 1}/${pieces}`]]);
+    // Where it comes from is said once, so that one dead letter is not counted as several.
+    parts.push({
+      properties: (k === 0 ? properties : encodeProperties(origin.slice(0, 1))) + name,
+      body: body.subarray(k * roomBytes, (k + 1) * roomBytes),
+    });
+  }
+  if (apart) {
+    const named = encodeProperties([...origin.slice(0, 1), ['ISTHMUS-DEAD-LETTER-PART', 'properties']]);
+    parts.push({ properties: named, body: Buffer.from(JSON.stringify(own)) });
+  }
+  return parts;
+}
+
+/** The record's properties as they came, and its key. */
+function ownProperties(batch: RecordBatch, i: number): [string, string][] {
+  const found: [string, string][] = [];
+  for (let row = batch.propertyFirst[i] ?? 0; row < (batch.propertyFirst[i + 1] ?? 0); row++) {
+    const at = row * PROPERTY_ROW;
+    found.push([
+      batch.text(batch.properties[at], batch.properties[at + 1]) ?? '',
+      batch.text(batch.properties[at + 2], batch.properties[at + 3]) ?? '',
+    ]);
+  }
+  for (const [name, value] of batch.extras?.get(i) ?? []) found.push([name, value]);
+  const key = batch.text(batch.keyStart[i], batch.keyEnd[i]);
+  if (key !== undefined && !found.some(([name]) => name === '__SHARDINGKEY' || name === 'KEYS'))
+    found.push(['__SHARDINGKEY', key]);
+  return found;
+}
+
+/** Characters that separate properties are written as %01 and %02: here a record must not be refused again. */
+function encodeProperties(properties: readonly (readonly [name: string, value: string])[]): string {
+  const escape = (text: string): string => text.replace(/[\u0001\u0002]/g, (c) => `%0${c.charCodeAt(0)}`);
+  return properties.map(([name, value]) => `${escape(name)}\u0001${escape(value)}\u0002`).join('');
+}
+
+function innerMessage({ properties, body }: Part): Buffer {
+  const text = Buffer.from(properties);
+  const message = Buffer.alloc(INNER_BYTES + body.length + text.length);
+  message.writeInt32BE(message.length, 0);
+  message.writeInt32BE(body.length, INNER_BODY_AT - 4);
+  body.copy(message, INNER_BODY_AT);
+  message.writeUInt16BE(text.length, INNER_BODY_AT + body.length);
+  text.copy(message, INNER_BODY_AT + body.length + 2);
+  if (text.length > MAX_PROPERTY_BYTES)
+    throw new IsthmusError(
+      'RECORD_REFUSED',
+      'writing a dead letter: what has to be said of it has more bytes than properties may have',
+    );
+  return message;
 }

@@ -12,7 +12,7 @@ import { extrasBound, flagOf, transcodedBound, transcodeRefusal, writeTranscoded
 import { UNIQUE_KEY_BYTES, UniqueKeys } from './unique-key.ts';
 
 /** RocketMQ stores the length in 16 bits with a sign; a broker may append 20 bytes of its own (`__CRC32#`). */
-const MAX_PROPERTY_BYTES = 32_767 - 20;
+export const MAX_PROPERTY_BYTES: number = 32_767 - 20;
 /** What a writer adds beside the mark: unique key, born host (an address), born time and time of delivery. */
 const ADDED_BYTES =
   UNIQUE_KEY_NAME.length +

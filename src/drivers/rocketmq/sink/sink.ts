@@ -100,7 +100,7 @@ export class RocketmqSink implements Sink {
   }
 
   writeDeadLetter(letter: DeadLetter): Promise<void> {
-    return writeDeadLetter(letter);
+    return writeDeadLetter(letter, { ...this.#parts, limits: this.#limits });
   }
 
   partitionOf(batch: RecordBatch, i: number, partitions: number): number | undefined {

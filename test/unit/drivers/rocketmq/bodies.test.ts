@@ -4,7 +4,7 @@ import type { Command } from '../../../../src/drivers/rocketmq/wire/command.ts';
 import { readClusterInfo } from '../../../../src/drivers/rocketmq/wire/get-cluster-info.ts';
 import { readRoute } from '../../../../src/drivers/rocketmq/wire/get-route.ts';
 import { readTopics } from '../../../../src/drivers/rocketmq/wire/list-topics.ts';
-import { readTopicAttributes } from '../../../../src/drivers/rocketmq/wire/topic-config.ts';
+import { readTopicSettings } from '../../../../src/drivers/rocketmq/wire/topic-config.ts';
 import { readTopicStats } from '../../../../src/drivers/rocketmq/wire/topic-stats.ts';
 
 function answer(body: string): Command {
@@ -94,9 +94,10 @@ describe('the body of an answer', () => {
 
   it('is read as names and settings of topics', () => {
     expect(readTopics(answer('{"topicList":["T1","T2"]}'))).toEqual(['T1', 'T2']);
-    expect(readTopicAttributes(answer('{"attributes":{"message.type":"FIFO"},"order":false,"perm":6,"topicName":"T1"}'))).toEqual(
-      { 'message.type': 'FIFO' },
-    );
+    expect(readTopicSettings(answer('{"attributes":{"message.type":"FIFO"},"order":false,"perm":6,"topicName":"T1"}'))).toEqual({
+      perm: '6',
+      'message.type': 'FIFO',
+    });
   });
 
   it.each(['', 'null', '[]', '"x"'])('is refused when it is %s', (body) => {
