@@ -78,9 +78,17 @@ describe('a good configuration', () => {
     expect(parseConfig(`state: "${state}"\n${GOOD}`, 'c', {}).state).toEqual({ kind: 'redis', url, prefix });
   });
 
-  it.each(['east', 'west', 'local'])('config/%s.yaml is one', (name) => {
-    const environment = { ISTHMUS_TOKEN: 'an-admin-token-for-the-test', ISTHMUS_READ_TOKEN: 'a-reading-token-for-the-test' };
-    expect(loadConfig(`config/${name}.yaml`, environment).links).toHaveLength(1);
+  it.each([
+    ['east', ['west-east']],
+    ['west', ['east-west']],
+    ['local', ['east-west', 'west-east']],
+  ])('config/%s.yaml is one', (name, links) => {
+    const environment = {
+      ISTHMUS_TOKEN: 'an-admin-token-for-the-test',
+      ISTHMUS_READ_TOKEN: 'a-reading-token-for-the-test',
+      ISTHMUS_PROVENANCE_SECRET: 'a-secret-of-marks-for-the-test',
+    };
+    expect(loadConfig(`config/${name}.yaml`, environment).links.map((link) => link.name)).toEqual(links);
   });
 
   it.each([
