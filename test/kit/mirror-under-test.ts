@@ -70,6 +70,7 @@ export type MirrorOptions = RunOptions & {
 };
 
 let count = 0;
+const usualLimitMillis = 200_000;
 
 // Ports of the IANA's reserved range, where nothing listens.
 const deadClusters = {
@@ -169,11 +170,17 @@ async function processWith(
   };
 }
 
-/** Waits until a condition holds; a throw counts as not yet. Fails with what was waited for and the last error. */
-export async function eventually(what: string, condition: () => Promise<boolean>, limitMillis = 200_000): Promise<void> {
+/** Waits until a condition holds; a throw counts as not yet. Fails with what was waited for and the last error, and at once when the program that is given has ended by itself. */
+export async function eventually(
+  what: string,
+  condition: () => Promise<boolean>,
+  limit: number | Program = usualLimitMillis,
+): Promise<void> {
+  const limitMillis = typeof limit === 'number' ? limit : usualLimitMillis;
   const deadline = performance.now() + limitMillis;
   let last: unknown = 'it did not hold';
   while (performance.now() < deadline) {
+    if (typeof limit !== 'number') limit.assertRunning();
     try {
       if (await condition()) return;
       last = 'it did not hold';

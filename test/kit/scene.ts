@@ -92,7 +92,7 @@ export async function playScene(
     random: seeded(testSeed + scenes),
     messages,
     untilStored: async (count) =>
-      await eventually(`${count} messages are stored`, async () => (await target.messagesIn(topic)) >= count),
+      await eventually(`${count} messages are stored`, async () => (await target.messagesIn(topic)) >= count, mirror.process),
     flushRedis: async () => {
       // Only a state in Redis is there to be flushed.
       if (state === 'redis') await flush();
@@ -129,10 +129,8 @@ export function expectFaithful(verdict: Verdict): void {
 async function judgeScene({ ends: { source, target }, topic, mirror, messages }: Scene): Promise<Verdict> {
   const written = await source.readRows(topic, { expect: messages });
   if (written.length < messages) throw new Error(`the source has ${written.length} of ${messages} messages`);
-  await eventually(`${written.length} messages are on the target`, async () => {
-    mirror.process.assertRunning();
-    return (await target.readRows(topic)).length >= written.length;
-  });
+  const hasAll = async (): Promise<boolean> => (await target.readRows(topic)).length >= written.length;
+  await eventually(`${written.length} messages are on the target`, hasAll, mirror.process);
   await sleep(settleMillis);
   return judgeCopies(written, await target.readRows(topic));
 }
