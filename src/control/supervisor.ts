@@ -14,6 +14,7 @@ import { endsOf, ManagedMirror } from './managed-mirror.ts';
 import { mirrorName, Registry, type WantedMirror } from './registry.ts';
 import { laneStatus, mirrorStatus } from './status.ts';
 import { toTrouble } from './trouble.ts';
+import { Verifications, type VerifiedMirror } from './verifications.ts';
 
 const STATE_CHECK_MILLIS = 3_000;
 const CLUSTER_CHECK_MILLIS = 10_000;
@@ -53,12 +54,18 @@ export class Supervisor implements Control {
   /** Changes are made one after the other, so that two requests cannot both add the same mirror. */
   #changes: Promise<unknown> = Promise.resolve();
   #loops: Promise<void>[] = [];
+  readonly verifications: Verifications;
 
   constructor(deps: SupervisorDeps) {
     this.#deps = deps;
     this.#links = new Map(deps.links.map((link) => [link.name, link]));
     this.#registry = new Registry(deps.store, deps.fileMirrors);
     this.#startedAt = deps.clock.now();
+    const host = {
+      verified: (key: MirrorKey): VerifiedMirror => this.#verified(key),
+      whileStopped: (key: MirrorKey, run: () => Promise<void>): Promise<void> => this.#whileStopped(key, run),
+    };
+    this.verifications = new Verifications({ ...deps, host });
   }
 
   /** Begins; returns at once. While the state store is away nothing is mirrored yet: without it, paused mirrors would run. */
@@ -72,6 +79,7 @@ export class Supervisor implements Control {
     const { clock, log } = this.#deps;
     const ending = [
       ...this.#loops,
+      this.verifications.close(),
       this.#changes.catch(() => undefined),
       ...[...this.#running.values()].map((mirror) => mirror.close()),
     ];
@@ -99,7 +107,7 @@ export class Supervisor implements Control {
   }
 
   checkCluster(cluster: string): Promise<CheckItem[]> {
-    return this.#cluster(cluster).admin.check([]);
+    return this.#cluster(cluster).admin.check({ reads: [], writes: [] });
   }
 
   topics(cluster: string): Promise<string[]> {
@@ -244,6 +252,34 @@ export class Supervisor implements Control {
     this.#running.delete(name);
     this.#refused.delete(name);
     if (managed !== undefined) this.#deps.log.info('mirror-ended', { ...key });
+  }
+
+  /** What a comparison of a mirror reads. */
+  #verified(key: MirrorKey): VerifiedMirror {
+    const { spec } = this.#registry.get(key);
+    const link = this.#link(key.link);
+    const [source, target] = [this.#cluster(link.from), this.#cluster(link.to)];
+    const { reads } = endsOf(link, source, target);
+    if (target.source === undefined)
+      throw new IsthmusError(
+        'INVALID_REQUEST',
+        `verifying over the link ${link.name}: ${target.type} cannot be read back by this version`,
+      );
+    const running = this.#running.get(mirrorName(key))?.mirror;
+    return { key, link, spec, source, target, reads, readsTarget: target.source, running };
+  }
+
+  #whileStopped(key: MirrorKey, run: () => Promise<void>): Promise<void> {
+    return this.#change(async () => {
+      const wanted = this.#registry.get(key);
+      const ran = this.#running.has(mirrorName(key));
+      await this.#stopMirror(key);
+      try {
+        await run();
+      } finally {
+        if (ran) this.#startOrRefuse(wanted);
+      }
+    });
   }
 
   /** The mirror that has a topic already: a topic belongs to the mirror that has claimed it first. */

@@ -32,7 +32,7 @@ export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
   /** With `{name}` for parameters; each is described in PARAMETERS. */
   readonly path: string;
-  readonly tag: 'mirrors' | 'clusters' | 'process';
+  readonly tag: 'mirrors' | 'verifications' | 'clusters' | 'process';
   readonly summary: string;
   readonly description?: string;
   readonly body?: { readonly schema: BodySchema; readonly example: unknown };
@@ -55,6 +55,7 @@ const PARAMETERS: Readonly<Record<string, { readonly description: string; readon
   topic: { description: 'Name of a topic, percent-encoded.', example: 'orders-eu' },
   link: { description: 'Name of a link.', example: 'east-west' },
   mirror: { description: 'Name of a mirror.', example: 'orders' },
+  id: { description: 'What POST has answered.', example: '1-k3x9qa' },
 };
 
 const REFUSALS: Readonly<Record<number, string>> = {

@@ -5,6 +5,7 @@ import { type ApiEnv, guard, logFailure, observe, problemResponse } from './guar
 import { clusterOperations } from './routes/clusters.ts';
 import { mirrorComponents, mirrorOperations } from './routes/mirrors.ts';
 import { processOperations } from './routes/process.ts';
+import { verificationComponents, verificationOperations } from './routes/verifications.ts';
 
 export type HttpApp = OpenAPIHono<ApiEnv>;
 
@@ -14,7 +15,8 @@ function describe(app: HttpApp, version: string): object {
     scheme: 'bearer',
     description: 'A token of http.tokens in the configuration.',
   });
-  for (const [name, schema] of Object.entries(mirrorComponents)) app.openAPIRegistry.registerComponent('schemas', name, schema);
+  for (const [name, schema] of Object.entries({ ...mirrorComponents, ...verificationComponents }))
+    app.openAPIRegistry.registerComponent('schemas', name, schema);
   return app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {
@@ -27,6 +29,7 @@ function describe(app: HttpApp, version: string): object {
     security: [{ token: [] }],
     tags: [
       { name: 'mirrors', description: 'Which topics of a link are mirrored, under which names, with which rules.' },
+      { name: 'verifications', description: 'Whether source and target of a mirror hold the same.' },
       { name: 'clusters', description: 'What is there, as the cluster itself says.' },
       { name: 'process', description: 'Health, readiness and metrics.' },
     ],
@@ -45,7 +48,13 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
     responses: { 200: { description: 'OpenAPI 3.1.', schema: z.looseObject({ openapi: z.string() }) } },
     handle: () => json(document),
   };
-  const operations = [...mirrorOperations(deps), ...clusterOperations(deps), ...processOperations(deps), openapi];
+  const operations = [
+    ...mirrorOperations(deps),
+    ...verificationOperations(deps),
+    ...clusterOperations(deps),
+    ...processOperations(deps),
+    openapi,
+  ];
   const publicPaths = new Set(operations.filter((operation) => operation.open === true).map((operation) => operation.path));
   app.onError((error, context) => {
     logFailure(deps.log, context, error);

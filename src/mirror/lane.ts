@@ -248,6 +248,6 @@ export class Lane {
 }
 
 /** What the lease keeps apart: writers of one lane over one link, whatever its mirror is called and wherever it writes. */
-function leaseName({ lane }: LanePlan, { link, sourceCluster }: MirrorContext): string {
+export function leaseName({ lane }: LanePlan, { link, sourceCluster }: MirrorContext): string {
   return [link, sourceCluster, lane.topic, lane.lane].join(' ');
 }

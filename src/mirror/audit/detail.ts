@@ -181,7 +181,7 @@ export class Detail {
     if ((await deps.deadLetters(lane.id.topic)).has(lane.id, place)) return findings.absent('dead-lettered');
     const mayHaveExpired = floor.sureFrom === undefined || comparePositions(place, floor.sureFrom) < 0;
     findings.add({ ...this.#difference('missing', this.#table.position(row), this.#table.time(row), []), mayHaveExpired });
-    if (!mayHaveExpired) onMissing(place);
+    if (!mayHaveExpired) onMissing(this.#table.position(row));
   }
 
   #reportDescents(runs: readonly Run[]): void {

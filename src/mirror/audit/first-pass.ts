@@ -4,7 +4,7 @@ import type { Verdicts } from '../../spi/stage.ts';
 import type { Findings } from './findings.ts';
 import { KeyOrder } from './key-order.ts';
 import type { SourceLane, TargetLane } from './lane-state.ts';
-import { PlaceReader } from './place-reader.ts';
+import type { PlaceReader } from './place-reader.ts';
 import { indexInEntry } from './places.ts';
 import type { AuditDeps, AuditProgress } from './plan.ts';
 import { RecordHash } from './record-hash.ts';

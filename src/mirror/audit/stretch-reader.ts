@@ -15,9 +15,11 @@ import { indexInEntry } from './places.ts';
  * transactions).
  */
 const IDLE_MILLIS = 10_000;
+/** The same where the reader itself says that there is no more; what it says may be old for a moment. */
+const ENDED_MILLIS = 2_000;
 /** How long trouble of a reader is waited for. */
 const TROUBLE_MILLIS = 120_000;
-const WATCH_MILLIS = 1_000;
+const WATCH_MILLIS = 500;
 
 export interface ReadDeps {
   readonly clock: Clock;
@@ -34,8 +36,9 @@ export interface Stretch {
 }
 
 export interface Visitor {
-  /** Gets each batch: rows from `first` up to `end` belong to the stretch. It is given back right after. */
-  records(batch: RecordBatch, first: number, end: number): void;
+  /** Gets each batch: rows from `first` up to `end` belong to the stretch. It is given back right after, or when the promise is settled. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: most visitors give nothing, and a promise for each batch would be waste.
+  records(batch: RecordBatch, first: number, end: number): Promise<void> | void;
   /** Records in [from, to) are gone. */
   gone(from: Position, to: Position): void;
 }
@@ -86,7 +89,7 @@ async function readOn(
     let delivery = reader.poll();
     if (delivery === undefined) {
       if (endsEntryBefore(reached, to)) return true;
-      delivery = await watch.next(reader);
+      delivery = await watch.next(reader, reached);
       if (delivery === undefined) return false;
       pace.rested();
     }
@@ -100,7 +103,7 @@ async function readOn(
       visitor.gone(delivery.from, delivery.to);
       reached = delivery.to;
     } else {
-      reached = take(source, delivery.batch, stretch, visitor) ?? reached;
+      reached = (await take(source, delivery.batch, stretch, visitor)) ?? reached;
     }
     if (comparePositions(reached, to) >= 0) return true;
     await pace.pause();
@@ -108,13 +111,13 @@ async function readOn(
 }
 
 /** Gives where reading goes on. */
-function take(source: Source, batch: RecordBatch, { from, to }: Stretch, visitor: Visitor): Position | undefined {
+async function take(source: Source, batch: RecordBatch, { from, to }: Stretch, visitor: Visitor): Promise<Position | undefined> {
   try {
     let first = 0;
     let end = batch.count;
     while (first < end && isBefore(batch, first, from)) first++;
     while (end > first && !isBefore(batch, end - 1, to)) end--;
-    if (first < end) visitor.records(batch, first, end);
+    if (first < end) await visitor.records(batch, first, end);
     return batch.count === 0 ? undefined : (batch.end ?? source.next(batch.positionAt(batch.count - 1)));
   } finally {
     batch.release();
@@ -142,6 +145,7 @@ class Watch {
   readonly #clock: Clock;
   #heardAt: number;
   #trouble: { readonly error: Error; readonly since: number } | undefined;
+  #hasEnded: () => boolean = () => false;
   #giveUp: (() => void) | undefined;
   #fail: ((reason: unknown) => void) | undefined;
   #cancel: () => void;
@@ -163,9 +167,13 @@ class Watch {
   }
 
   /** The next delivery, or `undefined` when nothing came for long. A delivery that comes too late is given back. */
-  next(reader: LaneReader): Promise<Delivery | undefined> {
+  next(reader: LaneReader, reached: Position): Promise<Delivery | undefined> {
     this.heard();
-    const { promise, resolve, reject } = deferred<Delivery | undefined>();
+    this.#hasEnded = () => {
+      const end = reader.extent()?.end;
+      return end !== undefined && comparePositions(reached, end) >= 0;
+    };
+    const wanted = deferred<Delivery | undefined>();
     let over = false;
     const end = (): void => {
       over = true;
@@ -174,22 +182,22 @@ class Watch {
     };
     this.#giveUp = () => {
       end();
-      resolve(undefined);
+      wanted.resolve(undefined);
     };
     this.#fail = (reason) => {
       end();
-      reject(reason);
+      wanted.reject(reason);
     };
     reader.read().then(
       (delivery) => {
         if (!over) {
           end();
-          resolve(delivery);
+          wanted.resolve(delivery);
         } else if (delivery.kind === 'records') delivery.batch.release();
       },
       (error: unknown) => this.#fail?.(error),
     );
-    return promise;
+    return wanted.promise;
   }
 
   fail(reason: unknown): void {
@@ -205,7 +213,7 @@ class Watch {
     const now = this.#clock.monotonic();
     if (this.#trouble !== undefined) {
       if (now - this.#trouble.since > TROUBLE_MILLIS) this.fail(this.#trouble.error);
-    } else if (now - this.#heardAt > IDLE_MILLIS) {
+    } else if (now - this.#heardAt > (this.#hasEnded() ? ENDED_MILLIS : IDLE_MILLIS)) {
       this.#giveUp?.();
     }
   }

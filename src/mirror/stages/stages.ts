@@ -10,10 +10,10 @@ import { transformBy } from './transform.ts';
 
 /** The stages of a lane in their order; those that would do nothing are left out. */
 export function stagesOf(options: {
-  readonly context: MirrorContext;
+  readonly context: Pick<MirrorContext, 'sourceCluster' | 'targetCluster' | 'spec' | 'marks'>;
   readonly plan: LanePlan;
   readonly stored: PositionSet;
-  readonly recorder: LaneRecorder;
+  readonly recorder: Pick<LaneRecorder, 'damagedMarks'>;
 }): Stage[] {
   const { sourceCluster, targetCluster, spec, marks } = options.context;
   const onDamagedMarks = (records: number): void => options.recorder.damagedMarks(records);

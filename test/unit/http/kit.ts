@@ -9,6 +9,7 @@ import { type MirrorSpec, PLAIN_RULES } from '../../../src/model/mirror-spec.ts'
 import { offsetPosition } from '../../../src/model/position.ts';
 import type { Log, LogFields } from '../../../src/spi/log.ts';
 import type { MirrorKey } from '../../../src/spi/state-store.ts';
+import { type FakeVerifications, fakeVerifications } from './fake-verifications.ts';
 
 export const ADMIN = 'an-admin-token-0123456789';
 export const READER = 'a-reader-token-0123456789';
@@ -53,6 +54,7 @@ const LANE: LaneStatus = {
 
 /** A control room that holds its mirrors in memory. */
 export interface FakeControl extends Control {
+  readonly verifications: FakeVerifications;
   readonly specs: Map<string, { link: string; spec: MirrorSpec; definedBy: 'file' | 'api'; paused: boolean }>;
   ready: boolean;
 }
@@ -145,6 +147,7 @@ export function fakeControl(overrides: Partial<Control> = {}): FakeControl {
     },
     restartMirror: async (key) => status(key),
     ...overrides,
+    verifications: fakeVerifications(),
   };
   return control;
 }

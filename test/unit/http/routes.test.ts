@@ -224,6 +224,8 @@ describe('/openapi.json', () => {
       '/v1/mirrors/{link}/{mirror}/restart',
       '/v1/mirrors/{link}/{mirror}/resume',
       '/v1/status',
+      '/v1/verifications',
+      '/v1/verifications/{id}',
     ]);
     for (const [path, operations] of Object.entries(paths)) {
       for (const [method, operation] of Object.entries(operations)) {
