@@ -1,11 +1,13 @@
 import type { MessageId } from '../wire/message-id.ts';
-import { field, numberField, textField } from './json.ts';
+import { field, listField, numberField, textField } from './json.ts';
 import type { Rest } from './rest.ts';
 import { internalStatsOf, type LedgerExtent, ledgersIn, topicPath } from './topics.ts';
 
 export interface StorageState {
   /** Oldest first, without those that are empty. */
   readonly ledgers: readonly LedgerExtent[];
+  /** The newest ledger, also when it is empty; -1 when nothing is known. */
+  readonly newest: number;
   /** Up to where each subscription is done, by its name. */
   readonly cursors: ReadonlyMap<string, MessageId>;
 }
@@ -18,7 +20,31 @@ export async function ledgersAndCursors(rest: Rest, partition: string): Promise<
     const id = parseId(textField(cursor, 'markDeletePosition'));
     if (id !== undefined) cursors.set(decodeURIComponent(name), id);
   }
-  return { ledgers: ledgersIn(stats), cursors };
+  return {
+    ledgers: ledgersIn(stats),
+    newest: numberField(listField(stats, 'ledgers').at(-1) ?? { ledgerId: -1 }, 'ledgerId'),
+    cursors,
+  };
+}
+
+/** Up to where a subscription was done when its broker last wrote that down, which may be long ago; `undefined` when there is none. */
+export async function writtenCursor(rest: Rest, partition: string, subscription: string): Promise<MessageId | undefined> {
+  const cursor = field(
+    field(await rest.get(`${topicPath(partition)}/internal-info`), 'cursors'),
+    encodeURIComponent(subscription),
+  );
+  const markDelete = field(cursor, 'markDelete');
+  return markDelete === undefined
+    ? undefined
+    : { ledger: numberField(markDelete, 'ledgerId'), entry: numberField(markDelete, 'entryId') };
+}
+
+/** Whether the brokers let messages of a topic expire that a subscription has not read: after a time, or to make room. */
+export async function expires(rest: Rest, topic: string): Promise<boolean> {
+  const ttlSeconds = await rest.get(`${topicPath(topic)}/messageTTL?applied=true`);
+  if (typeof ttlSeconds === 'number' && ttlSeconds > 0) return true;
+  const quotas = field(await rest.get(`${topicPath(topic)}/backlogQuotaMap?applied=true`), 'destination_storage') ?? {};
+  return textField(quotas, 'policy') === 'consumer_backlog_eviction';
 }
 
 /** The first entry of a partition that was published at or after `time`, milliseconds since 1970; `undefined` when the broker does not say. */

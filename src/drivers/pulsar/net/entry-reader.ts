@@ -19,6 +19,11 @@ export function compareIds(a: MessageId, b: MessageId): number {
   return a.ledger - b.ledger || a.entry - b.entry;
 }
 
+/** A subscription name for one scan; `random` gives [0, 1). */
+export function scanName({ random }: { readonly random: () => number }): string {
+  return `isthmus-scan-${Math.floor(random() * 2 ** 48).toString(36)}`;
+}
+
 export interface ReadEntriesOptions {
   /** A partition. */
   readonly topic: string;
@@ -82,6 +87,37 @@ export async function readEntries(connection: BrokerConnection, options: ReadEnt
     connection.write(encodeFlow(consumerId, PERMITS));
     await done.promise;
     return visited;
+  } finally {
+    cancel();
+    unsubscribe(connection, consumerId);
+  }
+}
+
+/** The first entry at or after `from` that consumers get. Rejects when none comes for 30 s: there has to be one. */
+export async function readFirstMessageId(
+  connection: BrokerConnection,
+  { topic, subscription, from }: { readonly topic: string; readonly subscription: string; readonly from: MessageId },
+  clock: Clock,
+): Promise<MessageId> {
+  const found = deferred<MessageId>();
+  found.promise.catch(() => undefined);
+  const consumerId = await subscribe(
+    connection,
+    { topic, subscription, from },
+    {
+      message: (id) => {
+        // What lies before can only be a rest of an entry that was asked for in part.
+        if (compareIds(id, from) >= 0) found.resolve(id);
+      },
+      closed: (error) => found.reject(error),
+    },
+  );
+  const cancel = clock.timer(STALL_MILLIS, () =>
+    found.reject(new IsthmusError('REQUEST_TIMEOUT', `reading ${topic}: nothing came for ${STALL_MILLIS} ms`)),
+  );
+  try {
+    connection.write(encodeFlow(consumerId, 1));
+    return await found.promise;
   } finally {
     cancel();
     unsubscribe(connection, consumerId);

@@ -7,7 +7,7 @@ import type { DeadLetter, FoundMark, LaneWriter, ScanReport, Sink, WriterOptions
 import type { Rest } from '../admin/rest.ts';
 import { ledgersOf, maxMessageBytesOf } from '../admin/topics.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
-import { BEFORE_FIRST, readEntries, readLastMessageId } from '../net/entry-reader.ts';
+import { BEFORE_FIRST, readEntries, readLastMessageId, scanName } from '../net/entry-reader.ts';
 import type { PulsarDeps } from '../options.ts';
 import { partitionTopic, topicNameProblem } from '../topic-name.ts';
 import type { MessageId } from '../wire/message-id.ts';
@@ -16,7 +16,6 @@ import { KeySharedWatch } from './key-shared-watch.ts';
 import { PulsarLaneWriter } from './lane-writer.ts';
 import { partitionOfKey } from './partition-hash.ts';
 import { producerName } from './producer-name.ts';
-import { scanName } from './tail-check.ts';
 
 export class PulsarSink implements Sink {
   readonly fences = true;

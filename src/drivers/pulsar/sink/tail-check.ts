@@ -1,6 +1,6 @@
 import { PROVENANCE_PROPERTY, type Provenance, readPlace } from '../../../model/provenance.ts';
 import type { BrokerConnection } from '../net/broker-connection.ts';
-import { compareIds, readEntries } from '../net/entry-reader.ts';
+import { compareIds, readEntries, scanName } from '../net/entry-reader.ts';
 import type { PulsarDeps } from '../options.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import type { ScannedMetadata } from '../wire/message-metadata.ts';
@@ -46,11 +46,6 @@ export async function findInTail(connection: BrokerConnection, check: TailCheck,
     deps.clock,
   );
   return { found, foreign };
-}
-
-/** A subscription name for one scan. */
-export function scanName(deps: PulsarDeps): string {
-  return `isthmus-scan-${Math.floor(deps.random() * 2 ** 48).toString(36)}`;
 }
 
 function isOurs(metadata: ScannedMetadata, { producerName, origin }: TailCheck, { marks }: PulsarDeps): boolean {

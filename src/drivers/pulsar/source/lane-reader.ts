@@ -1,12 +1,14 @@
-import { IsthmusError } from '../../../errors.ts';
+import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import type { PooledBatch } from '../../../lib/batch-pool.ts';
 import { type Deferred, deferred } from '../../../lib/deferred.ts';
 import type { LaneId } from '../../../model/lane.ts';
-import { comparePositions, entryPosition, type Position } from '../../../model/position.ts';
+import { comparePositions, entryPosition, formatPosition, type Position } from '../../../model/position.ts';
 import type { Delivery, LaneExtent, LaneReader, ReadOptions } from '../../../spi/source.ts';
+import { BEFORE_FIRST, compareIds } from '../net/entry-reader.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import { COMPRESSION } from '../wire/message-metadata.ts';
 import { fillRecords, fillWhole, type QueuedEntry } from './batch-filler.ts';
+import type { Hole } from './continuity.ts';
 import { MAX_PAYLOAD_BYTES } from './decompress.ts';
 import { FlowWindow } from './flow-window.ts';
 import { after } from './places.ts';
@@ -16,6 +18,7 @@ import type { SourceShared } from './shared.ts';
 /** Entries are put together up to this size, which the frame pool still keeps. */
 const BATCH_BYTES = 256 * 1024;
 const BATCH_RECORDS = 1024;
+const EXAMINE_AGAIN_MILLIS = 500;
 
 /**
  * Reads one partition in order. A loop keeps the subscription and fills a queue with entries as they came; they are taken apart when they are asked for.
@@ -30,6 +33,10 @@ export class PulsarLaneReader implements LaneReader {
   readonly #loop: ReadLoop;
   readonly #queue: QueuedEntry[] = [];
   #next: Position;
+  readonly #gaps: Delivery[] = [];
+  /** Holes between entries up to here are known to be none. */
+  #clearUpTo: MessageId = BEFORE_FIRST;
+  #examining = false;
   #waiter: Deferred<Delivery> | undefined;
   #end: IsthmusError | undefined;
 
@@ -46,6 +53,8 @@ export class PulsarLaneReader implements LaneReader {
       shared,
       wanted: () => this.#next,
       onEntry: (id, entry) => this.#onEntry(id, entry),
+      onPlaced: () => this.#wake(),
+      onHole: (hole) => this.#onHole(hole),
       onEnd: (error) => this.#onEnd(error),
     });
     this.#loop.start();
@@ -61,9 +70,15 @@ export class PulsarLaneReader implements LaneReader {
   }
 
   poll(): Delivery | undefined {
+    const gap = this.#gaps.shift();
+    if (gap !== undefined) return gap;
     this.#dropOld();
     const head = this.#queue[0];
     if (head === undefined) return undefined;
+    if (!this.#follows(head)) {
+      void this.#examine(head);
+      return undefined;
+    }
     return { kind: 'records', batch: this.#isWhole(head) ? this.#takeWhole() : this.#takeRecords() };
   }
 
@@ -76,7 +91,7 @@ export class PulsarLaneReader implements LaneReader {
   }
 
   async close(): Promise<void> {
-    this.#loop.end(new IsthmusError('CLOSED', `reading ${this.#lane.topic} ${this.#lane.lane}: the reader was closed`));
+    this.#loop.end(new IsthmusError('CLOSED', `${this.#doing}: the reader was closed`));
     for (const entry of this.#queue.splice(0)) this.#letGo(entry);
   }
 
@@ -86,6 +101,49 @@ export class PulsarLaneReader implements LaneReader {
     this.#wake();
     this.#waiter?.reject(this.#end);
     this.#waiter = undefined;
+  }
+
+  get #doing(): string {
+    return `reading ${this.#lane.topic} ${this.#lane.lane}`;
+  }
+
+  #onHole({ to, reason, back }: Hole): void {
+    this.#gaps.push({ kind: 'gap', from: this.#next, to, reason });
+    this.#next = to;
+    // To read places a second time is a decision of whoever knows what the target holds.
+    if (back) this.#loop.end(new IsthmusError('SOURCE_REWOUND', `${this.#doing}: the source goes on at ${formatPosition(to)}`));
+    else this.#wake();
+  }
+
+  /** Whether nothing can lie between what was read and an entry, or it was looked at. */
+  #follows({ ledger, entry }: QueuedEntry): boolean {
+    if (ledger === this.#next.major && entry <= Math.max(0, this.#next.minor)) return true;
+    return compareIds({ ledger, entry }, this.#clearUpTo) <= 0;
+  }
+
+  /** Asks whether something was passed over before `head`. Entry ids have holes, because markers are never sent. */
+  async #examine(head: QueuedEntry): Promise<void> {
+    if (this.#examining) return;
+    this.#examining = true;
+    const next = this.#next;
+    const newest = this.#queue.at(-1) ?? head;
+    try {
+      const { hole, sure } = await this.#loop.findSkipped(next, head);
+      if (this.#next !== next) return;
+      const { ledger, entry } = sure ? newest : head;
+      if (hole !== undefined) this.#onHole(hole);
+      else this.#clearUpTo = { ledger, entry };
+    } catch (error) {
+      this.#shared.deps.log.debug('continuity-unknown', {
+        topic: this.#lane.topic,
+        lane: this.#lane.lane,
+        detail: toIsthmusError(error).message,
+      });
+      await this.#shared.deps.clock.sleep(EXAMINE_AGAIN_MILLIS);
+    } finally {
+      this.#examining = false;
+    }
+    this.#wake();
   }
 
   #onEntry({ ledger, entry }: MessageId, bytes: Buffer): void {
@@ -147,7 +205,8 @@ export class PulsarLaneReader implements LaneReader {
     let last: QueuedEntry | undefined;
     for (const entry of this.#queue) {
       // Sent again behind what was read: it belongs to no batch.
-      if (last !== undefined && (entry.ledger - last.ledger || entry.entry - last.entry) <= 0) break;
+      if (last !== undefined && compareIds(entry, last) <= 0) break;
+      if (last !== undefined && !isNext(last, entry) && compareIds(entry, this.#clearUpTo) > 0) break;
       if (this.#isWhole(entry) !== whole) break;
       bytes += entry.bytes.length + (whole ? 0 : entry.inflatedBytes);
       records += whole ? 1 : entry.records;
@@ -195,4 +254,8 @@ export class PulsarLaneReader implements LaneReader {
       this.#loop.more(this.#waiter !== undefined);
     };
   }
+}
+
+function isNext(before: MessageId, { ledger, entry }: MessageId): boolean {
+  return ledger === before.ledger && entry === before.entry + 1;
 }

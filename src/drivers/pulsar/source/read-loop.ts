@@ -4,9 +4,11 @@ import type { LaneId } from '../../../model/lane.ts';
 import { entryPosition, type Position } from '../../../model/position.ts';
 import type { LaneExtent, ReadOptions } from '../../../spi/source.ts';
 import { Backoff } from '../../../wire/backoff.ts';
-import { BEFORE_FIRST, compareIds } from '../net/entry-reader.ts';
+import { expires } from '../admin/cursors.ts';
+import { BEFORE_FIRST, compareIds, readFirstMessageId, scanName } from '../net/entry-reader.ts';
 import type { LastMessageId } from '../wire/last-message-id.ts';
 import type { MessageId } from '../wire/message-id.ts';
+import { findOpeningHole, type Hole } from './continuity.ts';
 import type { FlowWindow } from './flow-window.ts';
 import { doneBefore, entryOf, laneTopic } from './places.ts';
 import type { SourceShared } from './shared.ts';
@@ -28,6 +30,10 @@ export interface ReadLoopOptions {
   /** The next entry that is wanted from the broker. */
   readonly wanted: () => Position;
   readonly onEntry: (id: MessageId, entry: Buffer) => void;
+  /** The lane can be read, from `wanted` on. */
+  readonly onPlaced: () => void;
+  /** What lies between `wanted` and `to` will not come. */
+  readonly onHole: (hole: Hole) => void;
   /** Nothing follows; `error` says why. */
   readonly onEnd: (error: IsthmusError) => void;
 }
@@ -53,7 +59,10 @@ export class ReadLoop {
   #cancelUnsure: (() => void) | undefined;
   #cancelWatch: () => void = () => undefined;
   #arrivals = 0;
+  /** The newest entry that came. */
   #newest: MessageId = BEFORE_FIRST;
+  /** The newest entry that is known to have been there. */
+  #known: MessageId = BEFORE_FIRST;
 
   constructor(options: ReadLoopOptions) {
     this.#options = options;
@@ -122,6 +131,7 @@ export class ReadLoop {
   async #attachOnce(): Promise<void> {
     const { lane, read, shared, wanted } = this.#options;
     const topic = await laneTopic(shared.pool, lane.topic, lane.lane);
+    if (!this.#begun) await this.#findHole(topic);
     let subscription = await this.#subscribe(topic);
     if (this.#active === false) await this.#waitForTurn();
     let last = await subscription.last();
@@ -133,6 +143,8 @@ export class ReadLoop {
       if (this.#active === false) await this.#waitForTurn();
       last = await subscription.last();
     }
+    // It ends before what was read before: a topic that was made again in a cluster that was.
+    if (this.#begun && compareIds(last.id, this.#newest) < 0) await this.#findHole(topic);
     if (this.#stop.signal.aborted) throw this.#stop.signal.reason;
     this.#noteEnd(last);
     this.#begun = true;
@@ -143,6 +155,51 @@ export class ReadLoop {
     this.#watch();
     shared.deps.log.debug('subscription-attached', { topic, subscription: read.group, broker: subscription.connection.address });
     this.more(true);
+    this.#options.onPlaced();
+  }
+
+  /** Tells of what is gone before the lane could be read. Brokers that do not show their storage to us leave that unknown. */
+  async #findHole(partition: string): Promise<void> {
+    const { lane, read, shared, wanted } = this.#options;
+    try {
+      const hole = await findOpeningHole(shared.rest, { topic: lane.topic, partition, group: read.group, from: wanted() });
+      if (hole !== undefined && !this.#stop.signal.aborted) this.#options.onHole(hole);
+    } catch (caught) {
+      const error = toIsthmusError(caught);
+      if (error.code !== 'ACCESS_DENIED') throw error;
+      shared.deps.log.warn('source-storage-unknown', {
+        topic: partition,
+        detail: `gaps before the start cannot be told: ${error.message}`,
+      });
+    }
+  }
+
+  /**
+   * Looks at what lies between two entries and was not sent: markers never are, and what others have moved the subscription over is not. `sure`: nothing was passed
+   * over up to now, whatever has come.
+   */
+  async findSkipped(next: Position, head: MessageId): Promise<{ readonly hole: Hole | undefined; readonly sure: boolean }> {
+    const subscription = this.#subscription;
+    if (subscription === undefined || !this.#placed)
+      throw new IsthmusError('BROKER_BUSY', `${this.#doing}: the subscription is not attached`);
+    const { markDelete } = await subscription.last();
+    const first = entryOf(next);
+    // We acknowledge only what was delivered, so nobody else has moved it.
+    if (markDelete !== undefined && compareIds(markDelete, first) < 0) return { hole: undefined, sure: true };
+    const { shared } = this.#options;
+    const scan = { topic: subscription.topic, subscription: scanName(shared.deps), from: first };
+    const visible = await readFirstMessageId(subscription.connection, scan, shared.deps.clock);
+    if (compareIds(visible, head) < 0) return { hole: await this.#holeTo(head), sure: false };
+    // The ledger is gone, and there was more in it.
+    if (this.#known.ledger === first.ledger && this.#known.entry >= first.entry && head.ledger !== first.ledger)
+      return { hole: { to: entryPosition(head.ledger, head.entry), reason: 'expired', back: false }, sure: false };
+    return { hole: undefined, sure: false };
+  }
+
+  async #holeTo({ ledger, entry }: MessageId): Promise<Hole> {
+    const { shared, lane } = this.#options;
+    const reason = (await expires(shared.rest, lane.topic)) ? 'expired' : 'reset';
+    return { to: entryPosition(ledger, entry), reason, back: false };
   }
 
   async #subscribe(topic: string): Promise<Subscription> {
@@ -157,7 +214,7 @@ export class ReadLoop {
       consumerName: `isthmus-${Math.floor(shared.deps.random() * 2 ** 48).toString(36)}`,
       message: (id, entry) => {
         this.#arrivals++;
-        this.#newest = id;
+        if (compareIds(id, this.#newest) > 0) this.#newest = id;
         onEntry(id, entry);
       },
       activeChange: (active) => this.#onActive(active),
@@ -235,12 +292,12 @@ export class ReadLoop {
     });
   }
 
-  /** A broker that moves a topic may forget a consumer without a word: when nothing comes although there is something, it is attached again. */
+  /** Looks now and then at what the broker has: it may forget a consumer without a word, or somebody may have moved the subscription to the end. */
   #watch(): void {
     const before = this.#arrivals;
     this.#cancelWatch = this.#options.shared.deps.clock.timer(WATCH_MILLIS, () => {
       this.#watch();
-      if (this.#arrivals === before && this.#options.flow.granted) void this.#ask(before);
+      void this.#ask(before);
     });
   }
 
@@ -253,17 +310,7 @@ export class ReadLoop {
       const last = await subscription.last();
       if (subscription !== this.#subscription) return;
       this.#noteEnd(last);
-      const waiting =
-        compareIds(last.id, entryOf(this.#options.wanted())) >= 0 &&
-        compareIds(last.id, this.#newest) > 0 &&
-        (last.markDelete === undefined || compareIds(last.markDelete, last.id) < 0);
-      if (arrivals !== undefined && arrivals === this.#arrivals && waiting)
-        this.#onLost(
-          new IsthmusError(
-            'REQUEST_TIMEOUT',
-            `${this.#doing}: nothing came for ${WATCH_MILLIS} ms although there is something to read`,
-          ),
-        );
+      if (arrivals === this.#arrivals && this.#options.flow.granted) await this.#judgeSilence(last);
     } catch (caught) {
       // A lost connection is heard of anyway; a broker that does not know the consumer any more says so only here.
       if (subscription === this.#subscription) this.#onLost(toIsthmusError(caught));
@@ -272,7 +319,26 @@ export class ReadLoop {
     }
   }
 
+  /** Nothing has come for a while, although it might. */
+  async #judgeSilence({ id, markDelete }: LastMessageId): Promise<void> {
+    const next = entryOf(this.#options.wanted());
+    if (compareIds(id, next) < 0 || compareIds(id, this.#newest) <= 0) return;
+    if (markDelete !== undefined && compareIds(markDelete, id) >= 0) {
+      // The newest entry was never sent and is done: somebody has moved the subscription over it.
+      const hole = await this.#holeTo({ ledger: markDelete.ledger, entry: markDelete.entry + 1 });
+      if (compareIds(entryOf(this.#options.wanted()), next) === 0) this.#options.onHole(hole);
+      return;
+    }
+    this.#onLost(
+      new IsthmusError(
+        'REQUEST_TIMEOUT',
+        `${this.#doing}: nothing came for ${WATCH_MILLIS} ms although there is something to read`,
+      ),
+    );
+  }
+
   #noteEnd({ id, batchIndex }: LastMessageId): void {
+    if (compareIds(id, this.#known) > 0) this.#known = id;
     this.#extentAt = this.#options.shared.deps.clock.monotonic();
     const begin = this.#extent?.begin ?? this.#options.wanted();
     // An empty topic ends where reading goes on.

@@ -68,6 +68,8 @@ export class RecordDecoder {
   readonly #inner = new ProtoReader(NOTHING);
   #payloadSize = 0;
   #compactedOut = false;
+  /** Whether marks of single records are ours; see `#property`. */
+  #ownMarks = true;
 
   /** Begins an empty batch over `bytes`, which hold the entries and their decompressed payloads. */
   begin(batch: RecordBatch, bytes: Buffer): void {
@@ -248,6 +250,7 @@ export class RecordDecoder {
     batch.provenanceStart[i] = header.markStart;
     batch.provenanceEnd[i] = header.markEnd;
     batch.provenanceOrdinal[i] = index;
+    this.#ownMarks = header.markStart < 0 || header.innerMarks;
     batch.keyStart[i] = batch.keyEnd[i] = batch.orderingKeyStart[i] = batch.orderingKeyEnd[i] = -1;
     batch.eventTime[i] = 0;
     batch.sequence[i] = -1;
@@ -309,7 +312,9 @@ export class RecordDecoder {
       } else reader.skip();
     }
     if (isNamed(batch.bytes, nameStart, nameEnd, MARK_NAME)) {
-      // Its own mark says more of it than that of the entry.
+      // Its own mark says more of it than that of the entry. But where our mark of the entry says nothing of marks in it, an application wrote this one, and the entry was passed
+      // on whole: taken for the record's, a mark of nonsense would make the record a local one, which goes back to where it was written.
+      if (!this.#ownMarks) return;
       batch.provenanceStart[i] = valueStart;
       batch.provenanceEnd[i] = valueEnd;
       batch.provenanceOrdinal[i] = 0;

@@ -2,19 +2,19 @@ import { BatchPool } from '../../../lib/batch-pool.ts';
 import type { FramePool } from '../../../lib/frame-pool.ts';
 import type { LaneId } from '../../../model/lane.ts';
 import { advancePosition, entryPosition, type Position } from '../../../model/position.ts';
+import type { SchemaReader } from '../../../spi/schema.ts';
 import type { LaneReader, ReadOptions, Source, StartAt } from '../../../spi/source.ts';
 import { findTime, ledgersAndCursors } from '../admin/cursors.ts';
 import type { Rest } from '../admin/rest.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
+import { schemaReader } from '../net/schemas.ts';
 import type { PulsarDeps } from '../options.ts';
 import { EntryHeader } from '../wire/entry-header.ts';
+import { BEGINNING } from './continuity.ts';
 import { PulsarLaneReader } from './lane-reader.ts';
 import { after, laneTopic } from './places.ts';
 import { RecordDecoder } from './record-decoder.ts';
 import type { SourceShared } from './shared.ts';
-
-/** Before every entry of a topic: where a lane begins of which nothing is known. */
-const BEGINNING: Position = entryPosition(0, 0);
 
 /** Reading from a Pulsar cluster; a position is ledger, entry and index in a batch. */
 export class PulsarSource implements Source {
@@ -59,6 +59,10 @@ export class PulsarSource implements Source {
 
   next(position: Position): Position {
     return advancePosition(position, 1);
+  }
+
+  schemas(topic: string): SchemaReader {
+    return schemaReader(this.#shared.pool, topic);
   }
 
   async #stats(lane: LaneId): ReturnType<typeof ledgersAndCursors> {

@@ -57,6 +57,10 @@ export class Subscription {
     return subscription;
   }
 
+  get topic(): string {
+    return this.#options.topic;
+  }
+
   flow(permits: number): void {
     this.connection.write(encodeFlow(this.#id, permits));
   }
