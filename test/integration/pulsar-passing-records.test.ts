@@ -1,10 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { schemaReader } from '../../src/drivers/pulsar/net/schemas.ts';
 import { entryPosition } from '../../src/model/position.ts';
-import { passAll } from '../kit/pulsar-entries.ts';
+import type { RecordBatch } from '../../src/model/record-batch.ts';
+import type { DeadLetter } from '../../src/spi/sink.ts';
+import { passAll, wholeBatch } from '../kit/pulsar-entries.ts';
 import type { PulsarRow } from '../kit/pulsar-eyes.ts';
 import { type PulsarPair, pulsarAdmin, pulsarPair, restPath } from '../kit/pulsar-pair.ts';
-import type { TestRecord } from '../kit/pulsar-writing.ts';
+import { batchOf, type LogLine, openTestCluster, type TestRecord } from '../kit/pulsar-writing.ts';
 
 let pair: PulsarPair;
 
@@ -192,5 +195,72 @@ describe('records of a Pulsar that are put together anew', () => {
     }
     expect([...consumersOf.values()].map((each) => each.size)).toEqual(Array(10).fill(1));
     for (const seqs of seqsOf.values()) expect(seqs).toEqual(seqs.toSorted((x, y) => x - y));
+  });
+});
+
+describe('a dead letter', () => {
+  const letter = (batch: RecordBatch, topic: string): DeadLetter => ({
+    topic: `${topic}-dead-letter`,
+    reason: 'nobody wants it',
+    retentionMinutes: 60,
+    sourceCluster: 'pulsar-east',
+    lane: { topic, lane: '0' },
+    batch,
+    i: 0,
+  });
+
+  it('of a Pulsar record keeps its keys, and that it has no value, and says which schema it had', async () => {
+    const topic = await pair.newTopic();
+    const kept = { orderingKey: Buffer.from('abcd', 'hex'), schemaVersion: Buffer.from('0000000000000003', 'hex') };
+    const record: TestRecord = {
+      offset: 0,
+      position: entryPosition(5, 1, 7),
+      key: 'AP8=',
+      keyIsBase64: true,
+      nullValue: true,
+      body: '',
+    };
+    await pair.cluster.sink.writeDeadLetter(letter(batchOf([{ ...record, ...kept }]), topic));
+    const [row] = await pair.west.read(`${topic}-dead-letter`);
+    expect(row).toMatchObject({
+      key: 'AP8=',
+      keyIsBase64: true,
+      orderingKeyHex: 'abcd',
+      nullValue: true,
+      schemaVersionHex: null,
+    });
+    expect(row?.properties).toMatchObject({
+      'ISTHMUS-DEAD-LETTER-POSITION': '5:1:7',
+      'ISTHMUS-DEAD-LETTER-SCHEMA-VERSION': '0000000000000003',
+    });
+  });
+
+  it('of a whole entry is that entry, byte by byte', async () => {
+    const topic = await pair.newTopic();
+    await pair.east.send(topic, [{ body: 'a' }, { body: 'b' }], { batch: true, compression: 'LZ4' });
+    const stored = await pair.entries.read(`${topic}-partition-0`);
+    await pair.cluster.sink.writeDeadLetter(letter(wholeBatch(stored), topic));
+    const [row] = await pair.west.read(`${topic}-dead-letter`);
+    expect(row?.bodyHex).toBe(stored[0]?.bytes.toString('hex'));
+    expect(row?.properties).toMatchObject({
+      'ISTHMUS-DEAD-LETTER-FORM': 'pulsar-entry',
+      'ISTHMUS-DEAD-LETTER-POSITION': `${stored[0]?.ledger}:${stored[0]?.entry}`,
+    });
+  });
+
+  it('is stored once on a broker that deduplicates, also when another one of the same ledger was before it', async () => {
+    const namespace = `public/dead-${randomUUID()}`;
+    for (const { adminUrl } of [pair.source, pair.target])
+      await pulsarAdmin('PUT', `${adminUrl}/admin/v2/namespaces/${namespace}`, {});
+    await pulsarAdmin('POST', `${pair.target.adminUrl}/admin/v2/namespaces/${namespace}/deduplication`, true);
+    const topic = await pair.newTopic(namespace);
+    const lines: LogLine[] = [];
+    const cluster = openTestCluster(pair.target, {}, lines);
+    for (const position of [entryPosition(5, 9), entryPosition(5, 9, 1), entryPosition(5, 2)])
+      await cluster.sink.writeDeadLetter(letter(batchOf([{ offset: 0, position, body: 'bad' }]), topic));
+    await cluster.close();
+    expect(lines.filter(({ event }) => event === 'dead-letter-retried')).toEqual([]);
+    const rows = await pair.west.read(`${topic}-dead-letter`);
+    expect(rows.map(({ properties }) => properties['ISTHMUS-DEAD-LETTER-POSITION'])).toEqual(['5:9', '5:9:1', '5:2']);
   });
 });

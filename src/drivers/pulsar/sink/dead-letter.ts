@@ -1,8 +1,8 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import { type Deferred, deferred } from '../../../lib/deferred.ts';
 import { formatPosition } from '../../../model/position.ts';
-import { formatProvenance, PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
-import { PROPERTY_ROW, type RecordBatch } from '../../../model/record-batch.ts';
+import { formatProvenance, type MarkCodec, PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
+import { PROPERTY_ROW, type RecordBatch, RecordFlag } from '../../../model/record-batch.ts';
 import type { DeadLetter } from '../../../spi/sink.ts';
 import { Backoff } from '../../../wire/backoff.ts';
 import type { Rest } from '../admin/rest.ts';
@@ -17,6 +17,7 @@ import type { MessageId } from '../wire/message-id.ts';
 import { type EntryMetadata, encodeMetadata } from '../wire/message-metadata.ts';
 import { serverError } from '../wire/server-error.ts';
 import { otherSenderName, producerName } from './producer-name.ts';
+import { SequenceIds } from './sequence-ids.ts';
 
 const MAX_TRIES = 6;
 const RECEIPT_TIMEOUT_MILLIS = 30_000;
@@ -30,7 +31,8 @@ export interface DeadLetterParts {
 }
 
 /**
- * Keeps a record that its target refused: body, key, event time and properties as they were, and beside them why and from where.
+ * Keeps a record that its target refused: body, keys, event time and properties as they were, and beside them why and from where. Of an entry that was to be passed on whole,
+ * the body is the entry itself, as the source has it from the checksum on, and `ISTHMUS-DEAD-LETTER-FORM` says so.
  *
  * A body that no single message can hold becomes a chunked message, which Pulsar's clients put together again. Resolves when it is stored; after a doubt it is
  * stored again, so a dead letter may be there twice, never not at all. Rejects after some tries.
@@ -75,15 +77,16 @@ async function sendAll(
   deps: PulsarDeps,
 ): Promise<void> {
   const { batch, i } = letter;
-  const body = batch.body(i);
+  const ids = new SequenceIds();
+  ids.raise(producer.lastSequenceId);
+  const body = batch.whole ? batch.bytes.subarray(batch.nativeStart[i], batch.nativeEnd[i]) : batch.body(i);
   const metadata: EntryMetadata = {
     producerName: producer.name,
-    sequenceId: batch.major[i] ?? 0,
+    sequenceId: ids.takeOne(batch.positionAt(i)),
     publishTime: deps.clock.now(),
-    properties: [...properties(batch, i), ...origin(letter)],
-    partitionKey: (batch.keyStart[i] ?? -1) < 0 ? undefined : batch.bytes.subarray(batch.keyStart[i], batch.keyEnd[i]),
-    eventTime: (batch.eventTime[i] ?? 0) > 0 ? batch.eventTime[i] : undefined,
+    properties: [...(batch.whole ? [] : properties(batch, i)), ...origin(letter, deps.marks)],
     uncompressedBytes: body.length,
+    ...(batch.whole ? {} : traits(batch, i)),
   };
   const roomBytes = connection.info.maxMessageBytes - RESERVE_BYTES - encodeMetadata(metadata).length;
   if (roomBytes < RESERVE_BYTES)
@@ -95,6 +98,19 @@ async function sendAll(
     const chunk = { uuid, index, count, totalBytes: body.length };
     await sender.send(producer, { ...metadata, chunk }, body.subarray(index * roomBytes, (index + 1) * roomBytes));
   }
+}
+
+/** What a record has beside body and properties. Not its schema's version, which means nothing in this topic. */
+function traits(batch: RecordBatch, i: number): Partial<EntryMetadata> {
+  const flags = batch.flags[i] ?? 0;
+  const bytes = (start = -1, end = -1): Uint8Array | undefined => (start < 0 ? undefined : batch.bytes.subarray(start, end));
+  return {
+    partitionKey: bytes(batch.keyStart[i], batch.keyEnd[i]),
+    partitionKeyIsBase64: (flags & RecordFlag.keyIsBase64) !== 0,
+    orderingKey: bytes(batch.orderingKeyStart[i], batch.orderingKeyEnd[i]),
+    nullValue: (flags & RecordFlag.nullValue) !== 0,
+    eventTime: (batch.eventTime[i] ?? 0) > 0 ? batch.eventTime[i] : undefined,
+  };
 }
 
 /** The record's properties as they came. */
@@ -110,20 +126,25 @@ function properties(batch: RecordBatch, i: number): [string, string][] {
   return found;
 }
 
-function origin({ batch, i, reason, sourceCluster, lane }: DeadLetter): [string, string][] {
+function origin({ batch, i, reason, sourceCluster, lane }: DeadLetter, marks: MarkCodec): [string, string][] {
   const position = batch.positionAt(i);
   const runs = [{ first: position, count: 1 }];
   // The mark keeps a mirror of the dead-letter topic itself from going round in circles.
   const mark =
     batch.marks?.get(i) ?? formatProvenance({ cluster: sourceCluster, ...lane, runs, time: batch.storeTime[i] ?? 0, passed: [] });
-  return [
-    [PROVENANCE_PROPERTY, mark],
+  const found: [string, string][] = [
+    [PROVENANCE_PROPERTY, marks.seal(mark)],
     ['ISTHMUS-DEAD-LETTER-REASON', reason],
     ['ISTHMUS-DEAD-LETTER-CLUSTER', sourceCluster],
     ['ISTHMUS-DEAD-LETTER-TOPIC', lane.topic],
     ['ISTHMUS-DEAD-LETTER-LANE', lane.lane],
     ['ISTHMUS-DEAD-LETTER-POSITION', formatPosition(position)],
   ];
+  if (batch.whole) found.push(['ISTHMUS-DEAD-LETTER-FORM', batch.native ?? '']);
+  const schemaStart = batch.schemaStart[i] ?? -1;
+  if (!batch.whole && schemaStart >= 0)
+    found.push(['ISTHMUS-DEAD-LETTER-SCHEMA-VERSION', batch.bytes.toString('hex', schemaStart, batch.schemaEnd[i])]);
+  return found;
 }
 
 /** Sends one entry at a time and waits for its receipt. */
