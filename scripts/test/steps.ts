@@ -1,12 +1,14 @@
 /** What a whole test run consists of, in order: the quick steps first. */
 
-export type Part = 'check' | 'unit' | 'conformance' | 'simulation' | 'integration';
+export type Part = 'check' | 'unit' | 'conformance' | 'simulation' | 'integration' | 'faults';
 
 export type Step = {
   readonly part: Part;
   /** Runs an npm script that succeeds or fails as a whole, or the tests of a vitest project. */
   readonly run: { readonly script: string } | { readonly project: string };
   readonly what: string;
+  /** Takes so long that it runs only when it is named. */
+  readonly long?: boolean;
 };
 
 export const steps: readonly Step[] = [
@@ -19,7 +21,16 @@ export const steps: readonly Step[] = [
   { part: 'conformance', run: { project: 'conformance' }, what: 'one suite for all state stores' },
   { part: 'simulation', run: { project: 'simulation' }, what: 'the heart on a fake cluster with seeded faults' },
   { part: 'integration', run: { project: 'integration' }, what: 'real brokers, killed and restarted' },
+  {
+    part: 'faults',
+    run: { project: 'faults' },
+    what: 'the whole matrix of faults in all four directions, more than an hour',
+    long: true,
+  },
 ];
+
+/** What runs when nothing is named. */
+export const usualParts: readonly Part[] = [...new Set(steps.filter((step) => step.long !== true).map((step) => step.part))];
 
 export const parts: readonly Part[] = [...new Set(steps.map((step) => step.part))];
 

@@ -15,7 +15,7 @@ export type Fault = {
 };
 
 const ends: readonly End[] = ['source', 'target'];
-const kills = 5;
+const kills = 3;
 const hourSteps = 3;
 
 const isPulsar = (name: ServerName): boolean => name.startsWith('pulsar');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { countTests } from '../../../scripts/test/run-step.ts';
-import { isPart, steps } from '../../../scripts/test/steps.ts';
+import { isPart, usualParts } from '../../../scripts/test/steps.ts';
 
 describe('counting the tests of a run', () => {
   it.each([
@@ -15,9 +15,10 @@ describe('counting the tests of a run', () => {
     expect(countTests(report, code)).toEqual(expected);
   });
 
-  it('runs the quick parts before those that need servers', () => {
-    expect([...new Set(steps.map((step) => step.part))]).toEqual(['check', 'unit', 'conformance', 'simulation', 'integration']);
+  it('runs the quick parts before those that need servers, and what takes an hour only when it is named', () => {
+    expect(usualParts).toEqual(['check', 'unit', 'conformance', 'simulation', 'integration']);
     expect(isPart('unit')).toBe(true);
+    expect(isPart('faults')).toBe(true);
     expect(isPart('types')).toBe(false);
   });
 });
