@@ -185,7 +185,9 @@ export class ManagedMirror {
 
   /** Topics of the source that the rule takes, and those it names outright even while they are absent. Topics that run already stay. */
   async #findTopics(): Promise<string[]> {
-    const there = (await this.#source.admin.listTopics()).filter((topic) => takesTopic(this.spec, topic));
+    const there = (await this.#source.admin.listTopics({ retryTopics: this.spec.retryTopics })).filter((topic) =>
+      takesTopic(this.spec, topic),
+    );
     const named = this.spec.topics.filter((glob) => !/[*?]/.test(glob));
     return [...new Set([...there, ...named, ...this.#plans.keys()])].sort();
   }
