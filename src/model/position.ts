@@ -51,9 +51,14 @@ export function advancePosition(position: Position, n: number): Position {
   return { ...position, major: position.major + n };
 }
 
-/** How many neighbours `b` lies after `a`; `undefined` when the two differ in more than their last part. */
+/**
+ * How many neighbours `b` lies after `a`; `undefined` when the two differ in more than their last part. A single message has no neighbours in the batch behind it: a run that
+ * joined them would speak of an entry that is not stored.
+ */
 export function neighbourDistance(a: Position, b: Position): number | undefined {
-  if (a.index >= 0 && b.index >= 0) return a.major === b.major && a.minor === b.minor ? b.index - a.index : undefined;
+  if (a.index >= 0 || b.index >= 0) {
+    return a.index >= 0 && b.index >= 0 && a.major === b.major && a.minor === b.minor ? b.index - a.index : undefined;
+  }
   if (a.minor >= 0 && b.minor >= 0) return a.major === b.major ? b.minor - a.minor : undefined;
   return a.minor < 0 && b.minor < 0 ? b.major - a.major : undefined;
 }

@@ -9,6 +9,7 @@ import { LeaseKeeper } from '../../src/mirror/lease-keeper.ts';
 import type { MirrorSpec } from '../../src/model/mirror-spec.ts';
 import { plainMarks } from '../../src/model/provenance.ts';
 import type { Clock } from '../../src/spi/clock.ts';
+import type { LeaseStore } from '../../src/spi/lease.ts';
 import type { Log, LogFields } from '../../src/spi/log.ts';
 import type { LaneRecorder, Recorder } from '../../src/spi/recorder.ts';
 import type { Checkpoint, StateStore } from '../../src/spi/state-store.ts';
@@ -60,7 +61,7 @@ export class SimulatedProcess {
     const log = (line: LogLine): void => {
       if (this.alive) surroundings.onLog(line);
     };
-    const leases = surroundings.store.leases(this.#clock);
+    const leases = remoteLeases(surroundings, this.#clock, random.fork().next);
     this.supervisor = new Supervisor({
       leases: new LeaseKeeper({ store: leases, owner: `process ${random.next()}`, clock: this.#clock, log: makeLog(log) }),
       region: 'west',
@@ -122,10 +123,12 @@ const SILENT_LANE: LaneRecorder = {
 };
 export const SILENT_RECORDER: Recorder = { lane: () => SILENT_LANE, stateStore: nothing };
 
-/** The store as a process sees it: answers take time, and for a while there are none. */
-function remoteStore(surroundings: Surroundings, clock: Clock, random: () => number): StateStore {
-  const { store, storeIsAway, onCheckpoint } = surroundings;
-  const call = async <T>(effect: () => Promise<T>): Promise<T> => {
+type StoreSurroundings = Pick<Surroundings, 'store' | 'storeIsAway' | 'onCheckpoint'>;
+
+type RemoteCall = <T>(effect: () => Promise<T>) => Promise<T>;
+
+function remoteCalls(storeIsAway: () => boolean, clock: Clock, random: () => number): RemoteCall {
+  return async (effect) => {
     await clock.sleep(random() * 3);
     if (storeIsAway()) {
       await clock.sleep(random() * 500);
@@ -135,6 +138,24 @@ function remoteStore(surroundings: Surroundings, clock: Clock, random: () => num
     await clock.sleep(random() * 3);
     return result;
   };
+}
+
+/** The leases of the store as a process sees them. */
+export function remoteLeases(surroundings: StoreSurroundings, clock: Clock, random: () => number): LeaseStore {
+  const leases = surroundings.store.leases(clock);
+  const call = remoteCalls(surroundings.storeIsAway, clock, random);
+  return {
+    acquire: (name, owner, ttl) => call(() => leases.acquire(name, owner, ttl)),
+    acquireAll: (names, owner, ttl) => call(() => leases.acquireAll(names, owner, ttl)),
+    release: (name, owner) => call(() => leases.release(name, owner)),
+    releaseAll: (names, owner) => call(() => leases.releaseAll(names, owner)),
+  };
+}
+
+/** The store as a process sees it: answers take time, and for a while there are none. */
+export function remoteStore(surroundings: StoreSurroundings, clock: Clock, random: () => number): StateStore {
+  const { store, storeIsAway, onCheckpoint } = surroundings;
+  const call = remoteCalls(storeIsAway, clock, random);
   return {
     generation: () => call(() => store.generation()),
     loadRegistry: () => call(() => store.loadRegistry()),

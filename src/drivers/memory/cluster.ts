@@ -1,6 +1,7 @@
 import { toIsthmusError } from '../../errors.ts';
 import type { TopicDescription } from '../../model/lane.ts';
 import { offsetPosition } from '../../model/position.ts';
+import { type MarkCodec, plainMarks } from '../../model/provenance.ts';
 import type { CheckItem, Cluster, ClusterAdmin } from '../../spi/cluster.ts';
 import type { LaneExtent } from '../../spi/source.ts';
 import type { EntryBroker } from './entry-broker.ts';
@@ -10,7 +11,12 @@ import { MemoryQueueSink, MemorySink } from './sink.ts';
 import { MemoryEntrySource, MemorySource } from './source.ts';
 
 /** A process's view of a fake cluster of queues. */
-export function openQueueCluster(name: string, broker: QueueBroker, network: MemoryNetwork): Cluster {
+export function openQueueCluster(
+  name: string,
+  broker: QueueBroker,
+  network: MemoryNetwork,
+  marks: MarkCodec = plainMarks,
+): Cluster {
   const extents = async (topic: string): Promise<ReadonlyMap<string, LaneExtent>> =>
     await network.request('asking for extents', () => {
       const lanes = broker.describe(topic)?.lanes ?? [];
@@ -24,6 +30,7 @@ export function openQueueCluster(name: string, broker: QueueBroker, network: Mem
   const ensureTopic = async (topic: string, partitions: number): Promise<TopicDescription> =>
     await network.request('making a topic', () => {
       broker.growTo(topic, 'broker-a', partitions);
+      for (const lane of broker.lanes(topic)) broker.extent(topic, lane);
       return describe(broker, topic);
     });
   const admin = { ...commonAdmin(broker, network), extents, ensureTopic };
@@ -32,13 +39,18 @@ export function openQueueCluster(name: string, broker: QueueBroker, network: Mem
     type: 'rocketmq',
     admin,
     source: new MemorySource(broker, network),
-    sink: new MemoryQueueSink(broker, network),
+    sink: new MemoryQueueSink(broker, network, marks),
     close: async () => undefined,
   };
 }
 
 /** A process's view of a fake cluster of entries. */
-export function openEntryCluster(name: string, broker: EntryBroker, network: MemoryNetwork): Cluster {
+export function openEntryCluster(
+  name: string,
+  broker: EntryBroker,
+  network: MemoryNetwork,
+  marks: MarkCodec = plainMarks,
+): Cluster {
   const extents = async (topic: string): Promise<ReadonlyMap<string, LaneExtent>> =>
     await network.request('asking for extents', () => {
       const lanes = broker.describe(topic)?.lanes ?? [];
@@ -55,7 +67,7 @@ export function openEntryCluster(name: string, broker: EntryBroker, network: Mem
     type: 'pulsar',
     admin,
     source: new MemoryEntrySource(broker, network),
-    sink: new MemorySink(broker, network),
+    sink: new MemorySink(broker, network, marks),
     close: async () => undefined,
   };
 }

@@ -156,9 +156,11 @@ function afterEntry({ major, minor }: Position): Position {
   return { major, minor: minor + 1, index: -1 };
 }
 
-function rowsOf({ position, records, batched, mark, storeTime }: StoredEntry): BatchRow[] {
+function rowsOf({ position, records, batched, mark, inner, storeTime }: StoredEntry): BatchRow[] {
+  // Of an entry with a mark whose writer says nothing of marks in it, those are not ours: an application wrote them, and the entry was passed on whole.
+  const counts = mark === undefined || inner === true;
   return records.map((record, index) => {
-    const own = record.mark === undefined ? undefined : { text: record.mark, ordinal: 0 };
+    const own = record.mark === undefined || !counts ? undefined : { text: record.mark, ordinal: 0 };
     const shared = mark === undefined ? undefined : { text: mark, ordinal: index };
     return {
       ...record,

@@ -1,7 +1,7 @@
 import { IsthmusError } from '../../errors.ts';
 import { type Deferred, deferred } from '../../lib/deferred.ts';
 import { entryPosition, type Position } from '../../model/position.ts';
-import { formatProvenance, formatVia, type PositionRun } from '../../model/provenance.ts';
+import { formatProvenance, formatVia, type MarkCodec, type PositionRun } from '../../model/provenance.ts';
 import type { RecordBatch } from '../../model/record-batch.ts';
 import type { AppendResult, LaneWriter, WriterOptions } from '../../spi/sink.ts';
 import { fieldsOf } from './batch.ts';
@@ -29,6 +29,7 @@ export class MemoryLaneWriter implements LaneWriter {
   readonly #broker: EntryBroker;
   readonly #network: MemoryNetwork;
   readonly #options: WriterOptions;
+  readonly #marks: MarkCodec;
   readonly #perKey: boolean;
   /** Whether a full round leaves by itself, or has to be told to. */
   readonly #eager: boolean;
@@ -44,7 +45,8 @@ export class MemoryLaneWriter implements LaneWriter {
   #room: Deferred<void> | undefined;
   #empty: Deferred<void> | undefined;
 
-  constructor(broker: EntryBroker, network: MemoryNetwork, options: WriterOptions) {
+  constructor(broker: EntryBroker, network: MemoryNetwork, options: WriterOptions, marks: MarkCodec) {
+    this.#marks = marks;
     this.#broker = broker;
     this.#network = network;
     this.#options = options;
@@ -71,7 +73,8 @@ export class MemoryLaneWriter implements LaneWriter {
     if (this.#isRefused(body)) return { refused: 'its body asks for it' };
     if (this.#round.length >= MAX_ROUND_RECORDS && this.#eager) this.flush();
     if (this.#round.length >= MAX_ROUND_RECORDS || this.#rounds() >= MAX_ROUNDS) return 'full';
-    const mark = batch.marks?.get(i);
+    const origin = batch.marks?.get(i);
+    const mark = origin === undefined ? undefined : this.#marks.seal(origin);
     this.#round.push({ position: batch.positionAt(i), storeTime: batch.storeTime[i] ?? 0, body, mark, ...fieldsOf(batch, i) });
     return 'taken';
   }
@@ -89,7 +92,10 @@ export class MemoryLaneWriter implements LaneWriter {
     const runs = [{ first: batch.positionAt(i), count: 1 }];
     const storeTime = batch.storeTime[i] ?? 0;
     const origin = batch.marks?.get(i);
-    const mark = origin === undefined ? this.#localMark(runs, storeTime) : origin + formatVia({ ...this.#options.lane, runs });
+    const mark =
+      origin === undefined
+        ? this.#localMark(runs, storeTime)
+        : this.#marks.seal(origin + formatVia({ ...this.#options.lane, runs }));
     this.#sent.push({
       runs,
       storeTime,
@@ -255,7 +261,9 @@ export class MemoryLaneWriter implements LaneWriter {
 
   #localMark(runs: readonly PositionRun[], time: number): string {
     const { sourceCluster, lane } = this.#options;
-    return formatProvenance({ cluster: sourceCluster, topic: lane.topic, lane: lane.lane, runs, time, passed: [] });
+    return this.#marks.seal(
+      formatProvenance({ cluster: sourceCluster, topic: lane.topic, lane: lane.lane, runs, time, passed: [] }),
+    );
   }
 
   #fail(error: IsthmusError): void {

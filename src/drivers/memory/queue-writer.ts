@@ -1,7 +1,7 @@
 import { IsthmusError } from '../../errors.ts';
 import { type Deferred, deferred } from '../../lib/deferred.ts';
 import { offsetPosition, type Position } from '../../model/position.ts';
-import { formatProvenance, formatVia } from '../../model/provenance.ts';
+import { formatProvenance, formatVia, type MarkCodec } from '../../model/provenance.ts';
 import type { RecordBatch } from '../../model/record-batch.ts';
 import type { AppendResult, LaneWriter, WriterOptions } from '../../spi/sink.ts';
 import { fieldsOf } from './batch.ts';
@@ -23,6 +23,12 @@ interface SealedBatch {
 /** What the process knows of writes to one queue: until when something may still be stored that it has sent. */
 export type Doubts = Map<string, number>;
 
+interface QueueParts {
+  readonly lane: string;
+  readonly doubts: Doubts;
+  readonly marks: MarkCodec;
+}
+
 /**
  * Writes one lane into one queue of a fake cluster, one batch at a time. Nobody is kept out. When the outcome of a send is not known it waits until the send is stored or
  * never will be, looks at the queue's end, and sends again what is not there.
@@ -33,6 +39,7 @@ export class MemoryQueueWriter implements LaneWriter {
   readonly #options: WriterOptions;
   readonly #lane: string;
   readonly #doubts: Doubts;
+  readonly #marks: MarkCodec;
   readonly #eager: boolean;
   #open: SealedBatch = emptyBatch();
   readonly #sealed: SealedBatch[] = [];
@@ -44,7 +51,8 @@ export class MemoryQueueWriter implements LaneWriter {
   #room: Deferred<void> | undefined;
   #empty: Deferred<void> | undefined;
 
-  constructor(broker: QueueBroker, network: MemoryNetwork, options: WriterOptions, lane: string, doubts: Doubts) {
+  constructor(broker: QueueBroker, network: MemoryNetwork, options: WriterOptions, { lane, doubts, marks }: QueueParts) {
+    this.#marks = marks;
     this.#broker = broker;
     this.#network = network;
     this.#options = options;
@@ -99,9 +107,9 @@ export class MemoryQueueWriter implements LaneWriter {
     const { sourceCluster, lane } = this.#options;
     const runs = [{ first: position, count: 1 }];
     const origin = batch.marks?.get(i);
-    if (origin !== undefined) return origin + formatVia({ ...lane, runs });
+    if (origin !== undefined) return this.#marks.seal(origin + formatVia({ ...lane, runs }));
     const time = batch.storeTime[i] ?? 0;
-    return formatProvenance({ cluster: sourceCluster, ...lane, runs, time, passed: [] });
+    return this.#marks.seal(formatProvenance({ cluster: sourceCluster, ...lane, runs, time, passed: [] }));
   }
 
   #hasRoom(): boolean {

@@ -1,6 +1,6 @@
 import { IsthmusError } from '../../errors.ts';
 import { comparePositions, formatPosition, offsetPosition, type Position } from '../../model/position.ts';
-import { parseProvenance } from '../../model/provenance.ts';
+import type { MarkCodec } from '../../model/provenance.ts';
 import type { NativeForm, RecordBatch } from '../../model/record-batch.ts';
 import type { DeadLetter, FoundMark, LaneWriter, ScanReport, Sink, WriterOptions } from '../../spi/sink.ts';
 import type { EntryBroker } from './entry-broker.ts';
@@ -15,9 +15,12 @@ export class MemorySink implements Sink {
   readonly #broker: EntryBroker;
   readonly #network: MemoryNetwork;
 
-  constructor(broker: EntryBroker, network: MemoryNetwork) {
+  readonly #marks: MarkCodec;
+
+  constructor(broker: EntryBroker, network: MemoryNetwork, marks: MarkCodec) {
     this.#broker = broker;
     this.#network = network;
+    this.#marks = marks;
   }
 
   takesWhole(form: NativeForm): boolean {
@@ -29,7 +32,7 @@ export class MemorySink implements Sink {
   }
 
   async openWriter(options: WriterOptions): Promise<LaneWriter> {
-    const writer = new MemoryLaneWriter(this.#broker, this.#network, options);
+    const writer = new MemoryLaneWriter(this.#broker, this.#network, options, this.#marks);
     await writer.start();
     return writer;
   }
@@ -50,7 +53,7 @@ export class MemorySink implements Sink {
       return { entries: asked, fromBeginning: asked.length === all.length };
     });
     for (const { mark, position } of entries) {
-      const provenance = mark === undefined ? undefined : parseProvenance(mark);
+      const provenance = mark === undefined ? undefined : this.#marks.read(mark);
       if (provenance !== undefined) visit({ partition, provenance, target: position });
     }
     return { entries: entries.length, fromBeginning };
@@ -86,9 +89,12 @@ export class MemoryQueueSink implements Sink {
   readonly #lanes = new Map<string, readonly string[]>();
   readonly #doubts: Doubts = new Map();
 
-  constructor(broker: QueueBroker, network: MemoryNetwork) {
+  readonly #marks: MarkCodec;
+
+  constructor(broker: QueueBroker, network: MemoryNetwork, marks: MarkCodec) {
     this.#broker = broker;
     this.#network = network;
+    this.#marks = marks;
   }
 
   takesWhole(): boolean {
@@ -101,7 +107,11 @@ export class MemoryQueueSink implements Sink {
 
   async openWriter(options: WriterOptions): Promise<LaneWriter> {
     const lane = this.#lane(options.topic, options.partition);
-    const writer = new MemoryQueueWriter(this.#broker, this.#network, options, lane, this.#doubts);
+    const writer = new MemoryQueueWriter(this.#broker, this.#network, options, {
+      lane,
+      doubts: this.#doubts,
+      marks: this.#marks,
+    });
     await writer.start();
     return writer;
   }
@@ -120,7 +130,7 @@ export class MemoryQueueSink implements Sink {
       return { messages: this.#broker.history(topic, lane).slice(from, end), fromBeginning: from === begin };
     });
     for (const { mark, offset } of messages) {
-      const provenance = mark === undefined ? undefined : parseProvenance(mark);
+      const provenance = mark === undefined ? undefined : this.#marks.read(mark);
       if (provenance !== undefined) visit({ partition, provenance, target: offsetPosition(offset) });
     }
     return { entries: messages.length, fromBeginning };

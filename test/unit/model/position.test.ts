@@ -71,6 +71,8 @@ describe('positions', () => {
     expect(neighbourDistance(entryPosition(1, 2, 3), entryPosition(1, 3, 3))).toBeUndefined();
     expect(neighbourDistance(entryPosition(1, 2), entryPosition(2, 2))).toBeUndefined();
     expect(neighbourDistance(offsetPosition(1), entryPosition(1, 2))).toBeUndefined();
+    expect(neighbourDistance(entryPosition(1, 2), entryPosition(1, 3, 0))).toBeUndefined();
+    expect(neighbourDistance(entryPosition(1, 2, 0), entryPosition(1, 3))).toBeUndefined();
   });
 });
 

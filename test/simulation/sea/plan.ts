@@ -1,0 +1,146 @@
+import { type Faults, NO_FAULTS } from '../../../src/drivers/memory/network.ts';
+import { type MirrorSpec, PLAIN_RULES } from '../../../src/model/mirror-spec.ts';
+import { SeededRandom } from '../random.ts';
+
+export type ClusterKind = 'queue' | 'entry';
+
+export interface ClusterPlan {
+  readonly name: string;
+  readonly kind: ClusterKind;
+  readonly lanes: number;
+  /** Whether applications write there. */
+  readonly writes: boolean;
+}
+
+export interface LinkPlan {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+  readonly spec: MirrorSpec;
+}
+
+/** What happens while records flow. */
+export const SEA_EVENTS = [
+  'kill',
+  'roll',
+  'second-process',
+  'freeze',
+  'clock-step',
+  'restart',
+  'store-emptied',
+  'store-away',
+  'broker-away',
+  'target-away',
+  'kick',
+  'grow',
+  'respec',
+] as const;
+export type SeaEvent = (typeof SEA_EVENTS)[number];
+
+/** The second is left out where the first happens. */
+const NOT_WITH: readonly (readonly [SeaEvent, SeaEvent])[] = [
+  // A changed rule is for all processes at once.
+  ['respec', 'second-process'],
+  ['respec', 'roll'],
+  // Processes that find the store emptied cannot agree on partitions that have no marks yet.
+  ['store-emptied', 'grow'],
+];
+
+export const SHAPES = ['one way', 'both ways', 'ring'] as const;
+export type Shape = (typeof SHAPES)[number];
+
+/** Clusters, links between them, and what happens to them: all drawn from the seed. */
+export interface SeaPlan {
+  readonly seed: number;
+  readonly shape: Shape;
+  readonly clusters: readonly ClusterPlan[];
+  readonly links: readonly LinkPlan[];
+  /** With a secret, applications forge marks. */
+  readonly sealed: boolean;
+  readonly faults: Faults;
+  readonly chaosMillis: number;
+  readonly records: number;
+  readonly keys: number;
+  readonly budgetBytes: number;
+  readonly events: readonly { readonly at: number; readonly kind: SeaEvent }[];
+}
+
+export const TOPIC = 'orders';
+
+export function makeSeaPlan(seed: number): SeaPlan {
+  const random = new SeededRandom(seed ^ 0x5ea);
+  const shape = SHAPES[seed % SHAPES.length] ?? 'one way';
+  const chaosMillis = random.between(3, 25) * 1000;
+  const byKey = random.chance(0.3);
+  const lanes = random.between(1, 3);
+  const names = shape === 'ring' ? ['a', 'b', 'c'] : ['a', 'b'];
+  const clusters = names.map((name, i) => ({
+    name,
+    kind: random.pick(['queue', 'entry'] as const),
+    // The growing of a topic moves keys: where routing is by key, all have the same number of lanes from the beginning.
+    lanes: byKey ? lanes : random.between(1, 3),
+    writes: shape !== 'one way' || i === 0,
+  }));
+  const pairs =
+    shape === 'one way'
+      ? [['a', 'b']]
+      : shape === 'both ways'
+        ? [
+            ['a', 'b'],
+            ['b', 'a'],
+          ]
+        : [
+            ['a', 'b'],
+            ['b', 'c'],
+            ['c', 'a'],
+          ];
+  const links = pairs.map(([from = '', to = '']) => ({ name: `${from}-${to}`, from, to, spec: drawSpec(random, shape, byKey) }));
+  const wanted = SEA_EVENTS.filter((kind) => random.chance(0.35) && !(kind === 'grow' && byKey));
+  const kinds = wanted.filter((kind) => !NOT_WITH.some(([one, other]) => kind === other && wanted.includes(one)));
+  const count = kinds.length === 0 ? 0 : random.between(0, 7);
+  const events = Array.from({ length: count }, () => ({ at: random.next() * chaosMillis, kind: random.pick(kinds) }));
+  return {
+    seed,
+    shape,
+    clusters,
+    links,
+    sealed: random.chance(0.5),
+    faults: drawFaults(random),
+    chaosMillis,
+    records: random.between(10, 150),
+    keys: random.between(1, 8),
+    budgetBytes: random.between(1, 30) * 1000,
+    events: events.toSorted((one, other) => one.at - other.at),
+  };
+}
+
+function drawSpec(random: SeededRandom, shape: Shape, byKey: boolean): MirrorSpec {
+  return {
+    name: 'm',
+    topics: [TOPIC],
+    exclude: [],
+    rename: shape === 'one way' && random.chance(0.5) ? '{topic}-copy' : '{topic}',
+    start: 'earliest',
+    routing: byKey && random.chance(0.7) ? { mode: 'key', by: { kind: 'default' }, partitions: undefined } : { mode: 'identity' },
+    filter: { tags: shape === 'one way' && random.chance(0.25) ? ['paid'] : [], properties: {} },
+    onBadRecord: 'stop-lane',
+    deadLetterTopic: '{topic}-dead',
+    batching: random.pick(['auto', 'mixed', 'mixed', 'per-key'] as const),
+    compression: 'none',
+    retentionMinutes: undefined,
+    ...PLAIN_RULES,
+  };
+}
+
+function drawFaults(random: SeededRandom): Faults {
+  if (random.chance(0.2)) return NO_FAULTS;
+  const upTo = (limit: number): number => (random.chance(0.5) ? random.next() * limit : 0);
+  return {
+    lostRequests: upTo(0.08),
+    lostReplies: upTo(0.08),
+    brokenSends: upTo(0.12),
+    writersGiveUp: random.next(),
+    refusals: false,
+    maxDelayMillis: random.pick([1, 5, 50, 200]),
+  };
+}
