@@ -5,10 +5,15 @@ import type { RecordBatch } from '../model/record-batch.ts';
 /** Bytes of a key as windows keep it: its kind (or length), then 16 bytes. */
 export const KEY_BYTES = 17;
 
-/** Kinds of keys; one of up to 16 bytes has its length as its kind. */
-const HEX_KEY = 0x20;
-const DIGEST_KEY = 0x21;
-const HEX_DIGITS = 32;
+/** Kinds of keys; one of up to 16 bytes has its length as its kind, one of hexadecimal digits its length beside its case. */
+const DIGEST_KEY = 0x20;
+const UUID_KEY = 0x30;
+const HEX_KEY = 0x80;
+const LOWER = 0x40;
+const MOST_HEX_DIGITS = 32;
+const UUID_LENGTH = 36;
+const UUID_DASHES: readonly number[] = [8, 13, 18, 23];
+const DASH = 0x2d;
 
 /** Numbers per block: space (-1 = keys), count, first id (3), place (3), number of the first id. */
 const BLOCK_ROW = 9;
@@ -87,8 +92,8 @@ export class WindowIds {
   }
 
   /**
-   * A key: `[start, end)` of `bytes`, which are copied. Exact up to 16 bytes and for 32 upper-case hexadecimal digits (RocketMQ's UNIQ_KEY); a longer one is told by the
-   * first 128 bits of its SHA-256.
+   * A key: `[start, end)` of `bytes`, which are copied. Exact up to 16 bytes, and for up to 32 digits, decimal or hexadecimal in one case (RocketMQ's UNIQ_KEY, UUIDs with
+   * their dashes); others are told by the first 128 bits of their SHA-256.
    */
   addKey(bytes: Buffer, start: number, end: number, batch: RecordBatch, row: number): void {
     const at = this.#keyCount * KEY_BYTES;
@@ -98,15 +103,16 @@ export class WindowIds {
   }
 
   block(i: number): IdBlock {
+    const rows = this.#rows;
     const at = i * BLOCK_ROW;
-    const [space = KEYS, count = 0, major = -1, minor = -1, index = -1] = this.#rows.subarray(at, at + 5);
-    const [placeMajor = -1, placeMinor = -1, placeIndex = -1, from = 0] = this.#rows.subarray(at + 5, at + BLOCK_ROW);
+    const space = rows[at] ?? KEYS;
+    const major = rows[at + 2] ?? -1;
     return {
       space: this.#spaces[space],
-      from,
-      count,
-      first: { major, minor, index },
-      place: { major: placeMajor, minor: placeMinor, index: placeIndex },
+      from: rows[at + 8] ?? 0,
+      count: rows[at + 1] ?? 0,
+      first: { major, minor: rows[at + 3] ?? -1, index: rows[at + 4] ?? -1 },
+      place: { major: rows[at + 5] ?? -1, minor: rows[at + 6] ?? -1, index: rows[at + 7] ?? -1 },
       keyStart: space === KEYS ? major * KEY_BYTES : -1,
     };
   }
@@ -146,51 +152,91 @@ export class WindowIds {
     }
   }
 
-  #begin(...numbers: readonly [number, number, number, number, number, number, number, number]): void {
+  #begin(
+    space: number,
+    count: number,
+    major: number,
+    minor: number,
+    index: number,
+    placeMajor: number,
+    placeMinor: number,
+    placeIndex: number,
+  ): void {
     const at = this.#blocks++ * BLOCK_ROW;
     if (at === this.#rows.length) {
       const grown = new Float64Array(this.#rows.length * 2);
       grown.set(this.#rows);
       this.#rows = grown;
     }
-    this.#rows.set(numbers, at);
-    this.#rows[at + BLOCK_ROW - 1] = this.#count;
+    const rows = this.#rows;
+    rows[at] = space;
+    rows[at + 1] = count;
+    rows[at + 2] = major;
+    rows[at + 3] = minor;
+    rows[at + 4] = index;
+    rows[at + 5] = placeMajor;
+    rows[at + 6] = placeMinor;
+    rows[at + 7] = placeIndex;
+    rows[at + 8] = this.#count;
   }
 }
 
 /** Whether a position is the `n`th neighbour of the one that is kept at `at`. */
 function follows(rows: Float64Array, at: number, n: number, major: number, minor: number, index: number): boolean {
-  const [firstMajor = -1, firstMinor = -1, firstIndex = -1] = [rows[at], rows[at + 1], rows[at + 2]];
+  const firstMajor = rows[at] ?? -1;
+  const firstMinor = rows[at + 1] ?? -1;
+  const firstIndex = rows[at + 2] ?? -1;
   if (firstIndex >= 0) return index === firstIndex + n && minor === firstMinor && major === firstMajor;
   if (firstMinor >= 0) return minor === firstMinor + n && major === firstMajor && index < 0;
   return major === firstMajor + n && minor < 0 && index < 0;
 }
 
-/** The value of each upper-case hexadecimal digit, -1 for all other bytes. */
-const DIGITS = new Int8Array(256).fill(-1);
-for (let value = 0; value < 16; value++) DIGITS['0123456789ABCDEF'.charCodeAt(value)] = value;
+/** The value of each hexadecimal digit in one case, a negative number for all other bytes. */
+function digitValues(digits: string): Int8Array {
+  const values = new Int8Array(256).fill(-1);
+  for (let value = 0; value < digits.length; value++) values[digits.charCodeAt(value)] = value;
+  return values;
+}
+const UPPER_DIGITS = digitValues('0123456789ABCDEF');
+const LOWER_DIGITS = digitValues('0123456789abcdef');
 
 function writeKey(to: Buffer, at: number, bytes: Buffer, start: number, end: number): void {
   const length = end - start;
   if (length < KEY_BYTES) {
     to[at] = length;
-    to.fill(0, at + 1, at + KEY_BYTES);
-    bytes.copy(to, at + 1, start, end);
-  } else if (length === HEX_DIGITS && writeHex(to, at + 1, bytes, start)) {
-    to[at] = HEX_KEY;
+    to.fill(0, at + 1 + bytes.copy(to, at + 1, start, end), at + KEY_BYTES);
+    return;
+  }
+  const uuid = length === UUID_LENGTH && UUID_DASHES.every((dash) => bytes[start + dash] === DASH);
+  const kind = uuid ? UUID_KEY : HEX_KEY + length;
+  if (uuid || length <= MOST_HEX_DIGITS) {
+    if (writeDigits(to, at, bytes, start, end, UPPER_DIGITS)) to[at] = kind;
+    else if (writeDigits(to, at, bytes, start, end, LOWER_DIGITS)) to[at] = kind + LOWER;
+    else writeDigest(to, at, bytes, start, end);
   } else {
-    to[at] = DIGEST_KEY;
-    hash('sha256', bytes.subarray(start, end), 'buffer').copy(to, at + 1, 0, KEY_BYTES - 1);
+    writeDigest(to, at, bytes, start, end);
   }
 }
 
-function writeHex(to: Buffer, at: number, bytes: Buffer, start: number): boolean {
-  let bad = 0;
-  for (let i = 0; i < HEX_DIGITS / 2; i++) {
-    const from = start + 2 * i;
-    const value = ((DIGITS[bytes[from] ?? 0] ?? -1) << 4) | (DIGITS[bytes[from + 1] ?? 0] ?? -1);
-    bad |= value;
-    to[at + i] = value;
+function writeDigest(to: Buffer, at: number, bytes: Buffer, start: number, end: number): void {
+  to[at] = DIGEST_KEY;
+  hash('sha256', bytes.subarray(start, end), 'buffer').copy(to, at + 1, 0, KEY_BYTES - 1);
+}
+
+/** Writes digits as half bytes, without the dashes; false when there is something else. */
+function writeDigits(to: Buffer, at: number, bytes: Buffer, start: number, end: number, values: Int8Array): boolean {
+  const dashed = end - start > MOST_HEX_DIGITS;
+  let half = 2;
+  to.fill(0, at, at + KEY_BYTES);
+  for (let from = start; from < end; from++) {
+    const byte = bytes[from] ?? 0;
+    if (dashed && byte === DASH) continue;
+    const value = values[byte] ?? -1;
+    const place = at + (half >> 1);
+    if (value < 0 || place >= at + KEY_BYTES) return false;
+    to[place] = (to[place] ?? 0) | (half & 1 ? value : value << 4);
+    half++;
   }
-  return bad >= 0;
+  // A dash too many would make different texts alike.
+  return !dashed || half === 2 + MOST_HEX_DIGITS;
 }

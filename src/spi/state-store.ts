@@ -1,6 +1,7 @@
 import type { LaneId } from '../model/lane.ts';
 import type { Position } from '../model/position.ts';
 import type { PositionRun } from '../model/provenance.ts';
+import type { DedupWindows } from './dedup-window.ts';
 import type { LeaseStore } from './lease.ts';
 
 /** Names a mirror: `link/mirror`. */
@@ -82,4 +83,5 @@ export interface StateStore {
 /** All that a store keeps. */
 export interface State extends StateStore {
   readonly leases: LeaseStore;
+  readonly windows: DedupWindows;
 }

@@ -20,7 +20,7 @@ export interface Place {
   readonly closedFirst: boolean;
 }
 
-export type Timed = Pick<State, 'leases' | 'close'>;
+export type Timed = Pick<State, 'leases' | 'windows' | 'close'>;
 
 /** A clock that stands still until it is told otherwise. Waiting for a connection goes by the machine's own. */
 export class HandClock implements Clock {
@@ -87,7 +87,7 @@ function memoryKind(): StoreKind {
       const kept = new MemoryStore(Math.random);
       return {
         open: async () => kept.open(),
-        enter: async (clock) => ({ leases: kept.leases(clock), close: async () => undefined }),
+        enter: async (clock) => ({ leases: kept.leases(clock), windows: kept.windows(clock), close: async () => undefined }),
         empty: async () => kept.empty(),
         closedFirst: false,
       };

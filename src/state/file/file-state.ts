@@ -10,6 +10,8 @@ import { sqliteError } from './errors.ts';
 import { type Call, laneLists, leaseTable, textOf } from './lists.ts';
 import { FileIndex } from './position-index.ts';
 import { migrate } from './schema.ts';
+import { durably, transaction } from './transaction.ts';
+import { fileWindows } from './windows.ts';
 
 /** How long a starting process waits for its predecessor to let go of the file. */
 const LOCK_WAIT_MILLIS = 2_000;
@@ -69,6 +71,7 @@ export function openFileState(path: string, deps: StateDeps): State {
       write('forgetting a lane', () => statements.forgetLane.forEach((each) => each.run(mirrorText(key), laneText(lane)))),
     forgetMirror: (key) => write('forgetting a mirror', () => statements.forget.forEach((each) => each.run(mirrorText(key)))),
     leases: new Leases(leaseTable(db, write), deps),
+    windows: fileWindows(db, run, deps),
     close: async () => {
       if (db.isOpen) db.close();
     },
@@ -98,29 +101,6 @@ function open(file: string): DatabaseSync {
       });
     }
     throw sqliteError(error, 'opening', file);
-  }
-}
-
-function transaction<T>(db: DatabaseSync, work: () => T): T {
-  db.exec('BEGIN IMMEDIATE');
-  try {
-    const result = work();
-    db.exec('COMMIT');
-    return result;
-  } catch (error) {
-    // SQLite itself has rolled back already after some errors (a full disk, an I/O error).
-    if (db.isTransaction) db.exec('ROLLBACK');
-    throw error;
-  }
-}
-
-/** A commit that has reached the disk when this returns. */
-function durably(db: DatabaseSync, work: () => unknown): void {
-  db.exec('PRAGMA synchronous = FULL');
-  try {
-    transaction(db, work);
-  } finally {
-    db.exec('PRAGMA synchronous = NORMAL');
   }
 }
 

@@ -18,7 +18,11 @@ const STEPS: readonly string[] = [
    ) STRICT;
    CREATE INDEX segment_order ON segment (mirror, lane, first, reach);`,
   `CREATE TABLE target_lanes (topic TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
-   CREATE TABLE lease (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
+   CREATE TABLE lease (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE dedup_window (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, document TEXT NOT NULL) STRICT;
+   CREATE TABLE dedup_cell (
+     dedup_window INTEGER, generation INTEGER, name BLOB, bits BLOB NOT NULL, PRIMARY KEY (dedup_window, generation, name)
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 /**

@@ -2,12 +2,15 @@ import { IsthmusError } from '../../errors.ts';
 import { type LaneId, laneKey } from '../../model/lane.ts';
 import { advancePosition, comparePositions, type Position } from '../../model/position.ts';
 import type { Clock } from '../../spi/clock.ts';
+import type { DedupWindows } from '../../spi/dedup-window.ts';
 import type { LeaseStore } from '../../spi/lease.ts';
 import type { Checkpoint, IndexEntry, MirrorKey, RegistryEntry, StateStore } from '../../spi/state-store.ts';
 import { newGeneration } from '../deps.ts';
 import { topicText } from '../documents.ts';
 import { BIRTH_NAME, Leases, type LeaseTable } from '../leases.ts';
 import { SEGMENTS_PER_LANE } from '../segments.ts';
+import { type CellStore, LocalWindow, newFacts } from '../windows/local-window.ts';
+import { localWindows, type WindowSource } from '../windows/local-windows.ts';
 
 interface MirrorState {
   readonly checkpoints: Map<string, Checkpoint>;
@@ -23,6 +26,7 @@ export class MemoryStore implements StateStore {
   readonly #mirrors = new Map<string, MirrorState>();
   readonly #targetLanes = new Map<string, string[]>();
   readonly #leases = new Map<string, string>();
+  readonly #windows = new Map<string, LocalWindow>();
   #closed = false;
 
   constructor(random: () => number) {
@@ -36,6 +40,7 @@ export class MemoryStore implements StateStore {
     this.#mirrors.clear();
     this.#targetLanes.clear();
     this.#leases.clear();
+    this.#windows.clear();
     this.#generation = newGeneration(this.#random);
   }
 
@@ -136,6 +141,30 @@ export class MemoryStore implements StateStore {
     return new Leases(table, { clock, random: this.#random });
   }
 
+  /** Dedup windows as one process sees them, by its own clock. */
+  windows(clock: Clock): DedupWindows {
+    const get = (name: string, now: number): LocalWindow => {
+      let window = this.#windows.get(name);
+      if (window === undefined) {
+        window = new LocalWindow(newFacts(newGeneration(this.#random), now), new MemoryCells(), now);
+        this.#windows.set(name, window);
+      }
+      return window;
+    };
+    const source: WindowSource = {
+      get,
+      change: async (_doing, _name, work) => {
+        this.#check();
+        return work();
+      },
+      forget: async (name) => {
+        this.#check();
+        this.#windows.delete(name);
+      },
+    };
+    return localWindows(source, clock);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
   }
@@ -158,6 +187,23 @@ export class MemoryStore implements StateStore {
 
   #check(): void {
     if (this.#closed) throw new IsthmusError('CLOSED', 'asking the state store: it was closed');
+  }
+}
+
+class MemoryCells implements CellStore {
+  readonly #generations = new Map<number, Map<string, Uint8Array>>();
+
+  get(generation: number, name: Buffer): Uint8Array | undefined {
+    return this.#generations.get(generation)?.get(name.toString('latin1'));
+  }
+
+  set(generation: number, name: Buffer, bits: Uint8Array): void {
+    const cells = this.#generations.get(generation) ?? new Map<string, Uint8Array>();
+    this.#generations.set(generation, cells.set(name.toString('latin1'), bits));
+  }
+
+  dropBefore(generation: number): void {
+    for (const number of this.#generations.keys()) if (number < generation) this.#generations.delete(number);
   }
 }
 

@@ -15,13 +15,18 @@ const GOODBYE_MILLIS = 200;
 const FIRST_CONNECTION_MILLIS = 3_000;
 const RETRY_MIN_MILLIS = 100;
 const RETRY_MAX_MILLIS = 3_000;
-/** Calls that may wait for their answers at a time. */
-const MAX_CALLS = 256;
+/** Calls that may wait for their answers at a time: hundreds of lanes ask for their ids at once. */
+const MAX_CALLS = 1_024;
 
 /** One connection to Redis that comes back by itself. */
 export interface RedisConnection {
   /** Runs one call. Fails with STATE_UNAVAILABLE (at once while there is no connection, else after 3 s), STATE_DAMAGED or CLOSED. */
   call<T>(doing: string, run: (redis: Redis) => Promise<T>): Promise<T>;
+  /**
+   * What the server calls its present run: another text than before says that it was restarted, or that another one stands in its place. Empty where it does not tell. Asked
+   * once per connection; fails as `call` does.
+   */
+  serverRun(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -72,6 +77,7 @@ class Link implements RedisConnection {
   #failure: string | undefined;
   #reported = false;
   #calls = 0;
+  #serverRun: Promise<string> | undefined;
   #closed = false;
 
   constructor(redis: Redis, shown: string, deps: StateDeps) {
@@ -104,6 +110,23 @@ class Link implements RedisConnection {
     }
   }
 
+  serverRun(): Promise<string> {
+    if (this.#serverRun !== undefined) return this.#serverRun;
+    const asked = this.call('asking for the run', async (redis) => {
+      const told = await redis.info('server').catch((error: unknown) => {
+        // A user who may not ask.
+        if (error instanceof Error && error.message.startsWith('NOPERM')) return '';
+        throw error;
+      });
+      return /^run_id:(\w+)/m.exec(told)?.[1] ?? '';
+    });
+    this.#serverRun = asked;
+    asked.catch(() => {
+      if (this.#serverRun === asked) this.#serverRun = undefined;
+    });
+    return asked;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -124,6 +147,7 @@ class Link implements RedisConnection {
   }
 
   #lost(): void {
+    this.#serverRun = undefined;
     this.#trouble = this.#failure ?? 'the connection was lost';
     if (this.#closed || this.#reported) return;
     this.#reported = true;

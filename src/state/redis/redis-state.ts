@@ -16,6 +16,7 @@ import { openConnection, type RedisConnection } from './connection.ts';
 import { leaseTable } from './lease-table.ts';
 import { appendIndex, memberHead, readIndex } from './position-index.ts';
 import { FORGET_LANE, GENERATION, REPLACE_LIST } from './scripts.ts';
+import { redisWindows } from './windows.ts';
 
 /** The kinds of keys of one mirror. */
 const MIRROR_KEYS = ['checkpoints', 'lane-tables', 'index'] as const;
@@ -72,6 +73,7 @@ export async function openRedisState(url: string, prefix: string, deps: StateDep
       await connection.call('forgetting a mirror', (redis) => redis.unlink(...keys));
     },
     leases: new Leases(leaseTable(connection, `${prefix}leases`), deps),
+    windows: redisWindows(connection, prefix, deps),
     close: () => connection.close(),
   };
 }
