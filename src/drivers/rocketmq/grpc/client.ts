@@ -1,6 +1,9 @@
 import { Producer, type SessionCredentials, SimpleConsumer, type TopicRouteData } from 'rocketmq-client-nodejs';
 import { IsthmusError } from '../../../errors.ts';
+import { within } from '../../../lib/abort.ts';
+import type { Clock } from '../../../spi/clock.ts';
 import type { Log } from '../../../spi/log.ts';
+import type { RocketmqDeps } from '../options.ts';
 
 /** How to reach a RocketMQ cluster through its gRPC proxy. */
 export interface GrpcOptions {
@@ -20,6 +23,7 @@ export interface GrpcRoute {
 }
 
 const REQUEST_TIMEOUT_MILLIS = 5_000;
+const START_MILLIS = 10_000;
 /** A proxy refuses a shorter wait (`grpcClientConsumerMinLongPollingTimeoutMillis`). */
 const LONG_POLL_MILLIS = 5_000;
 /** `MessageType.FIFO` of the protocol (definition.proto). */
@@ -27,8 +31,14 @@ const FIFO = 2;
 
 /** The client keeps what it knows of routes to itself and to what is built on it. */
 class RoutingProducer extends Producer {
-  route(topic: string): Promise<TopicRouteData> {
-    return this.getRouteData(topic);
+  async route(topic: string): Promise<TopicRouteData> {
+    try {
+      return await this.getRouteData(topic);
+    } catch (error) {
+      // It would ask for it again every 30 s for ever, and complain.
+      this.topics.delete(topic);
+      throw error;
+    }
   }
 }
 
@@ -36,12 +46,16 @@ class RoutingProducer extends Producer {
 export class GrpcClients {
   readonly #options: GrpcOptions;
   readonly #log: Log;
+  readonly #clock: Clock;
+  /** What a client has logged last: it keeps the proxy's answer to itself otherwise. */
+  #lastWords = 'no answer in time';
   #producer: Promise<RoutingProducer> | undefined;
   readonly #consumers = new Set<SimpleConsumer>();
 
-  constructor(options: GrpcOptions, log: Log) {
+  constructor(options: GrpcOptions, { log, clock }: Pick<RocketmqDeps, 'log' | 'clock'>) {
     this.#options = options;
     this.#log = log;
+    this.#clock = clock;
   }
 
   /** The producer of this process, started at its first use. */
@@ -78,12 +92,18 @@ export class GrpcClients {
     });
     this.#consumers.add(consumer);
     try {
-      await consumer.startup();
+      // Where the group does not exist the client waits for ever, and says why only in its log.
+      if (!(await within(consumer.startup(), this.#clock, START_MILLIS))) throw new Error(this.#lastWords);
+      return consumer;
     } catch (error) {
       await this.end(consumer);
-      throw unreachable(`consuming ${topic} as ${group}`, error);
+      const doing = `consuming ${topic} through the proxy as the group ${group}`;
+      if (!/group not found/i.test(this.#lastWords)) throw unreachable(doing, error);
+      throw new IsthmusError(
+        'CONNECT_FAILED',
+        `${doing}: the group does not exist, and a proxy makes none; create it (mqadmin updateSubGroup -g ${group})`,
+      );
     }
-    return consumer;
   }
 
   async end(consumer: SimpleConsumer): Promise<void> {
@@ -113,6 +133,10 @@ export class GrpcClients {
   } {
     const { endpoints, namespace, auth, tls } = this.#options;
     const log = this.#log;
+    const hear = (parts: readonly unknown[]): string => {
+      this.#lastWords = describe(parts);
+      return this.#lastWords;
+    };
     return {
       endpoints: endpoints.join(';'),
       namespace,
@@ -121,8 +145,8 @@ export class GrpcClients {
       ...(auth === undefined ? {} : { sessionCredentials: { accessKey: auth.accessKey, accessSecret: auth.secretKey } }),
       logger: {
         info: () => undefined,
-        warn: (...parts) => log.debug('grpc-client', { detail: describe(parts) }),
-        error: (...parts) => log.warn('grpc-client', { detail: describe(parts) }),
+        warn: (...parts) => log.debug('grpc-client', { detail: hear(parts) }),
+        error: (...parts) => log.debug('grpc-client', { detail: hear(parts) }),
       },
     };
   }

@@ -20,7 +20,7 @@ const NUMBERS_PER_MILLI = 1_000;
  * offsets, no tails, no list of topics. So as a source it is at-least-once, as a target too, and progress of groups is not mirrored. Nothing is connected before the first use.
  */
 export function openRocketmqGrpc(name: string, options: GrpcOptions, deps: RocketmqDeps): Cluster {
-  const clients = new GrpcClients(options, deps.log);
+  const clients = new GrpcClients(options, deps);
   const source: Source = {
     passesWhole: false,
     openLane: async (lane, from, reading) => new GrpcLaneReader(clients, lane, from, reading, deps),
