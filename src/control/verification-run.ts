@@ -225,7 +225,7 @@ export class VerificationRun {
       target: readsTarget,
       group,
       marks,
-      likeness: [source.likeness?.(target.type), target.likeness?.(source.type)].filter((each) => each !== undefined),
+      likeness: target.likeness?.(source.type),
       stages: (lane) => this.#stages(mirror, lane),
       readIndex: (lane, from, to, limit) => store.readIndex(key, lane, from, to, limit),
       deadLetters: (topic) => {

@@ -51,7 +51,7 @@ export interface Cluster {
   readonly source: Source | undefined;
   /** `undefined` where this driver cannot write (yet). */
   readonly sink: Sink | undefined;
-  /** What counts when a record here is compared with its copy on a cluster of another or the same kind; left out where everything does. */
-  likeness?(other: Cluster['type']): Likeness | undefined;
+  /** What a record that is stored here must have in common with the one that it is a copy of, on a cluster of that kind; left out where that is everything. */
+  likeness?(source: Cluster['type']): Likeness | undefined;
   close(): Promise<void>;
 }

@@ -4,6 +4,7 @@ import type { Cluster } from '../../spi/cluster.ts';
 import { rocketmqAdmin } from './admin.ts';
 import { MessageDecoder } from './decode.ts';
 import { Groups } from './groups.ts';
+import { RocketmqLikeness } from './likeness.ts';
 import { Network } from './network.ts';
 import type { RocketmqDeps, RocketmqOptions } from './options.ts';
 import { Routes } from './routes.ts';
@@ -34,6 +35,7 @@ export function openRocketmq(name: string, options: RocketmqOptions, deps: Rocke
     admin,
     source: rocketmqSource({ deps, network, routes, groups, frames, batches: new BatchPool(), decoder: new MessageDecoder() }),
     sink,
+    likeness: (source) => new RocketmqLikeness(source),
     close: async () => {
       await sink.close();
       writing.close();

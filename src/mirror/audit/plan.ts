@@ -63,7 +63,8 @@ export interface AuditDeps {
   /** Consumer group or subscription for reading on either side; nothing is committed. */
   readonly group: string;
   readonly marks: MarkCodec;
-  readonly likeness: readonly Likeness[];
+  /** What a record and its copy have in common; `undefined`: everything. */
+  readonly likeness: Likeness | undefined;
   /** The stages of the mirror's lanes, which decide what is left out and what is changed on the way. */
   readonly stages: (lane: LaneId) => readonly Stage[];
   /** The position index of a lane: see StateStore.readIndex. */

@@ -9,7 +9,7 @@ import { Hash64 } from './hash.ts';
 export class RecordHash {
   readonly #hash = new Hash64();
   readonly #property = new Hash64();
-  readonly #likeness: readonly Likeness[];
+  readonly #likeness: Likeness | undefined;
   #sumLow = 0;
   #sumHigh = 0;
   #key = 0;
@@ -20,8 +20,8 @@ export class RecordHash {
   /** A number for the last record's key: two keys of a lane have the same one only by a chance of 2^-52. -1 = no key. */
   key = -1;
 
-  /** What both ends have to say about what counts. */
-  constructor(likeness: readonly Likeness[]) {
+  /** What counts; `undefined`: everything. */
+  constructor(likeness: Likeness | undefined) {
     this.#likeness = likeness;
   }
 
@@ -47,7 +47,9 @@ export class RecordHash {
   }
 
   #takeKey(batch: RecordBatch, i: number): void {
-    const start = batch.keyStart[i] ?? -1;
+    const likeness = this.#likeness;
+    likeness?.locateKey(batch, i);
+    const start = likeness === undefined ? (batch.keyStart[i] ?? -1) : likeness.keyStart;
     if (start < 0) {
       this.#key = 0;
       this.key = -1;
@@ -55,7 +57,7 @@ export class RecordHash {
     }
     const hash = this.#property;
     hash.reset();
-    hash.bytes(batch.bytes, start, batch.keyEnd[i] ?? start);
+    hash.bytes(batch.bytes, start, likeness === undefined ? (batch.keyEnd[i] ?? start) : likeness.keyEnd);
     hash.finish();
     this.#key = hash.low | 1;
     this.key = (hash.high & 0xfffff) * 0x1_0000_0000 + hash.low;
@@ -83,8 +85,7 @@ export class RecordHash {
   }
 
   #counts(bytes: Uint8Array, start: number, end: number): boolean {
-    for (const likeness of this.#likeness) if (!likeness.comparesProperty(bytes, start, end)) return false;
-    return true;
+    return this.#likeness === undefined || this.#likeness.comparesProperty(bytes, start, end);
   }
 
   #addProperty(name: Uint8Array, nameStart: number, nameEnd: number, value: Uint8Array, start: number, end: number): void {

@@ -202,6 +202,7 @@ export class RecordDecoder {
     batch.tagStart[i] = batch.tagEnd[i] = -1;
     batch.provenanceStart[i] = batch.provenanceEnd[i] = -1;
     batch.provenanceOrdinal[i] = 0;
+    batch.entryMarkStart[i] = batch.entryMarkEnd[i] = -1;
     if (header === undefined) {
       batch.storeTime[i] = 0;
       batch.producerStart[i] = batch.producerEnd[i] = batch.schemaStart[i] = batch.schemaEnd[i] = -1;
@@ -315,12 +316,20 @@ export class RecordDecoder {
       // Its own mark says more of it than that of the entry. But where our mark of the entry says nothing of marks in it, an application wrote this one, and the entry was passed
       // on whole: taken for the record's, a mark of nonsense would make the record a local one, which goes back to where it was written.
       if (!this.#ownMarks) return;
+      if ((batch.entryMarkStart[i] ?? -1) < 0) this.#keepEntryMark(batch, i);
       batch.provenanceStart[i] = valueStart;
       batch.provenanceEnd[i] = valueEnd;
       batch.provenanceOrdinal[i] = 0;
       return;
     }
     this.#row(batch, i, nameStart, nameEnd, valueStart, valueEnd);
+  }
+
+  /** The mark of the entry, before that of the record takes its place. */
+  #keepEntryMark(batch: RecordBatch, i: number): void {
+    batch.entryMarkStart[i] = batch.provenanceStart[i] ?? -1;
+    batch.entryMarkEnd[i] = batch.provenanceEnd[i] ?? -1;
+    batch.entryMarkOrdinal[i] = batch.provenanceOrdinal[i] ?? 0;
   }
 
   #row(batch: RecordBatch, i: number, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {

@@ -136,7 +136,7 @@ export function auditDeps(
     target,
     group: 'isthmus-verify',
     marks: plainMarks,
-    likeness: [],
+    likeness: undefined,
     stages: () => [],
     readIndex: async () => [],
     deadLetters: async () => ({ has: () => false }),
