@@ -1,7 +1,7 @@
 /** The brokers and the independent eyes that all measurements of a direction share. */
 
 import { type ClusterEyes, clusterConfig, clusterEyes } from '../../test/kit/cluster-eyes.ts';
-import { startEyes } from '../../test/kit/eyes.ts';
+import { type Eyes, startEyes } from '../../test/kit/eyes.ts';
 import { chooseProvider } from '../brokers/cli.ts';
 import { redisEndpoints, type ServerName } from '../brokers/table.ts';
 import type { Direction } from './directions.ts';
@@ -11,6 +11,7 @@ export type Report = (line: string) => void;
 export type Bed = {
   readonly direction: Direction;
   readonly offset: number;
+  readonly eyes: Eyes;
   readonly source: ClusterEyes;
   readonly target: ClusterEyes;
   /** Sections of the configuration file, by name of cluster. */
@@ -42,6 +43,7 @@ export async function withBed<T>(direction: Direction, options: BedOptions, work
       return await work({
         ...options,
         direction,
+        eyes,
         source: clusterEyes(eyes, direction.source, offset),
         target: clusterEyes(eyes, direction.target, offset),
         clusters: Object.fromEntries([direction.source, direction.target].map((name) => [name, clusterConfig(name, offset)])),

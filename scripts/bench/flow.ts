@@ -19,7 +19,7 @@ const stallMs = 60_000;
  * when nothing arrived for a minute, or what `assertRunning` throws.
  */
 export async function watchFlow(
-  eyes: ClusterEyes,
+  eyes: Pick<ClusterEyes, 'messagesIn'>,
   topic: string,
   count: number,
   assertRunning: () => void,

@@ -56,10 +56,10 @@ export async function startIsthmus(bed: Bed, mirroring: Mirroring): Promise<Isth
 function configuration(bed: Bed, { topics, windows }: Mirroring, folder: string, port: number): unknown {
   const link = `bench-${Date.now()}-${++runs}`;
   const { source, target, direction, clusters, redisUrl } = bed;
-  const dedup = windows ? { dedup: { window: '24h' } } : {};
+  const dedup = windows ? { window: '24h' } : 'off';
   const mirrors = Object.entries(topics).map(([topic, to], i) => [
     `bench-${i}`,
-    { topics: [source.full(topic)], rename: target.full(to), start: 'earliest', ...dedup },
+    { topics: [source.full(topic)], rename: target.full(to), start: 'earliest', dedup },
   ]);
   return {
     region: 'bench',

@@ -2,6 +2,7 @@
 import { type Bed, type Report, withBed } from './bed.ts';
 import { compare, type Row } from './compare.ts';
 import type { Direction, DirectionName } from './directions.ts';
+import { type Geo, measureGeo } from './geo.ts';
 import { type Idle, measureIdle } from './idle.ts';
 import { type Latency, measureLatency } from './latency.ts';
 import { type Memory, measureMemory } from './memory.ts';
@@ -30,9 +31,11 @@ export type Result = {
   readonly memory: Memory | null;
   /** RocketMQ to RocketMQ only. */
   readonly ceilings: readonly Ceiling[];
+  /** Pulsar to Pulsar only. */
+  readonly geo: Geo | null;
 };
 
-export const parts = ['128B', '1KiB', 'latency', 'idle', 'memory', 'probes'] as const;
+export const parts = ['128B', '1KiB', 'latency', 'idle', 'memory', 'probes', 'geo'] as const;
 
 const messagesPerSecond = 1_000;
 const idleTopics = 25;
@@ -54,6 +57,7 @@ export async function measure(direction: Direction, options: Options): Promise<R
       const ceiling = await orNothing(bed, `probes ${each.name}`, async () => await measureCeiling(bed, backlog, options.runs));
       if (ceiling !== null) ceilings.push(ceiling);
     }
+    const geoCase = direction.name === 'pulsar-to-pulsar' ? cases.find(({ name }) => name === '1KiB') : undefined;
     const times = options.quick ? { warmUpSeconds: 5, seconds: 10 } : { warmUpSeconds: 10, seconds: 40 };
     const lanes = options.quick ? quickMemoryLanes : memoryLanes;
     const part = async <T>(name: string, work: () => Promise<T>): Promise<T | null> =>
@@ -65,6 +69,7 @@ export async function measure(direction: Direction, options: Options): Promise<R
       idle: await part('idle', async () => await measureIdle(bed, idleTopics, options.quick ? 10 : 40)),
       memory: await part('memory', async () => await measureMemory(bed, lanes, 1)),
       ceilings,
+      geo: geoCase === undefined ? null : await part('geo', async () => await measureGeo(bed, geoCase, options.runs)),
     };
   });
 }

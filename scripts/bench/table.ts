@@ -1,5 +1,6 @@
 /** The result for people, beside what was aimed at. */
 import type { Row, Side } from './compare.ts';
+import type { Geo } from './geo.ts';
 import type { Machine } from './machine.ts';
 import { memoryTargetMib } from './memory.ts';
 import { ceilingTarget } from './probes.ts';
@@ -19,7 +20,7 @@ export function renderTable(machine: Machine, results: readonly Result[], quick:
   ].join('\n');
 }
 
-function body({ rows, latency, idle, memory, ceilings }: Result): readonly string[] {
+function body({ rows, latency, idle, memory, ceilings, geo }: Result): readonly string[] {
   return [
     ...rows.flatMap(caseLines),
     ...ceilings.map((ceiling) =>
@@ -32,11 +33,25 @@ function body({ rows, latency, idle, memory, ceilings }: Result): readonly strin
         met(ceiling.share, (share) => share >= ceilingTarget),
       ),
     ),
+    ...(geo === null ? [] : geoLines(geo)),
     ...(latency === null ? [] : [line('latency p50 (ms)', number(latency.p50_ms, 1), '', '', '', '')]),
     ...(latency === null ? [] : [limit('latency p99 (ms)', latency.p99_ms, 1, latencyTargetMs)]),
     ...(idle === null ? [] : [limit(`${idle.lanes} idle lanes (% of core)`, idle.cpu_percent, 2, idleTargetPercent)]),
     ...(memory === null ? [] : [limit(`${memory.lanes} lanes, 4 MiB bodies (MiB)`, memory.rss_mib, 0, memoryTargetMib)]),
   ];
+}
+
+/** The rival here is the brokers' own replication, which has no target but itself. */
+function geoLines({ case: name, ours, brokers_own: own }: Geo): readonly string[] {
+  const rows = [
+    ['until all is there (s)', ours.seconds, own.seconds],
+    ['after the last one (s)', ours.after_last_s, own.after_last_s],
+    ['CPU with brokers (s)', ours.cpu_s, own.cpu_s],
+  ] as const;
+  return rows.map(([what, mine, theirs]) => {
+    const ratio = mine === null || theirs === null || theirs === 0 ? '-' : `${(mine / theirs).toFixed(2)} x`;
+    return line(`geo ${name}: ${what}`, number(mine, 1), number(theirs, 1), ratio, '', '');
+  });
 }
 
 function caseLines(row: Row): readonly string[] {
