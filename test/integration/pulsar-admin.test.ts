@@ -57,6 +57,22 @@ describe('a topic that is to exist', () => {
     expect((await cluster.admin.describeTopic(topic))?.settings['partitions']).toBe('0');
   });
 
+  it('does where one partition is wanted and it has none', async () => {
+    const topic = newName();
+    await createUnpartitioned(topic);
+    expect((await cluster.admin.ensureTopic(topic, 1)).lanes.map(({ lane }) => lane)).toEqual(['0']);
+    expect((await cluster.admin.describeTopic(topic))?.settings['partitions']).toBe('0');
+  });
+
+  it('is made without partitions where the source’s has none', async () => {
+    const topic = newName();
+    const options = { like: { partitions: '0' }, retentionMinutes: 90 };
+    expect((await cluster.admin.ensureTopic(topic, 1, options)).lanes.map(({ lane }) => lane)).toEqual(['0']);
+    expect((await cluster.admin.describeTopic(topic))?.settings).toMatchObject({ partitions: '0', retentionMinutes: '90' });
+    const spread = newName();
+    expect((await cluster.admin.ensureTopic(spread, 3, options)).lanes).toHaveLength(3);
+  });
+
   it('needs its namespace', async () => {
     await expect(cluster.admin.ensureTopic(`persistent://public/nowhere-${randomUUID()}/t`, 1)).rejects.toMatchObject({
       code: 'TOPIC_NOT_FOUND',
@@ -131,13 +147,14 @@ describe('a check', () => {
       [`topic ${present}`, true],
       [`produce to ${present}`, true],
       [`topic ${absent}`, true],
-      [`topic ${single}`, false],
+      [`topic ${single}`, true],
+      [`produce to ${single}`, true],
       ['topic persistent://public/nowhere/t', false],
       ['topic non-persistent://a/b/c', false],
     ]);
     expect(items[0]?.detail).toContain('4.0.8');
     expect(items[5]?.detail).toContain('without partitions');
-    expect(items[6]?.detail).toContain('does not exist');
+    expect(items[7]?.detail).toContain('does not exist');
     // Trying to write has made nothing of the parent's name.
     expect((await cluster.admin.describeTopic(present))?.settings['partitions']).toBe('2');
   });

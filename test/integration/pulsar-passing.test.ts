@@ -96,6 +96,26 @@ describe('an entry that is passed on', () => {
   });
 });
 
+describe('a topic without partitions', () => {
+  it.each(['mixed', 'auto'] as const)('is written and looked at as one with a single partition: %s', async (batching) => {
+    const topic = `persistent://public/default/single-${randomUUID()}`;
+    await pair.west.createTopic(topic, 0);
+    const { writer, write, until } = await pair.openWriter(topic, { batching });
+    await write(
+      Array.from({ length: 50 }, (_, k): TestRecord => ({ offset: 0, position: entryPosition(812, 45, k), body: 'b' })),
+      25,
+    );
+    await until(50);
+    await writer.close(0);
+    expect(await pair.storedPlaces(topic)).toEqual(['812:45:0+25', '812:45:25+25']);
+    expect(await pair.cluster.sink.tail(topic, 0)).toBeDefined();
+    expect(await pair.cluster.sink.scan(topic, 0, undefined, 100, () => undefined)).toEqual({ entries: 2, fromBeginning: true });
+    expect(await pair.west.read(topic)).toHaveLength(50);
+    expect((await pair.cluster.admin.describeTopic(topic))?.settings['partitions']).toBe('0');
+    await expect(pair.openWriter(topic, { partition: 1 })).rejects.toMatchObject({ code: 'TOPIC_MISMATCH' });
+  });
+});
+
 describe('an entry that came from elsewhere before', () => {
   it('keeps its origin, and says where it was read', async () => {
     const topic = await pair.newTopic();

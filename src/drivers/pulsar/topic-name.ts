@@ -40,6 +40,11 @@ export function partitionTopic(topic: string, partition: number): string {
   return `${fullTopicName(topic)}-partition-${partition}`;
 }
 
+/** The broker's name of a partition of a topic that has so many; one that has none (0) is its own only partition. */
+export function partitionName(topic: string, partition: number, partitions: number): string {
+  return partitions === 0 ? fullTopicName(topic) : partitionTopic(topic, partition);
+}
+
 /** Whether a name is one partition of a topic. */
 export function isPartitionName(topic: string): boolean {
   return PARTITION_SUFFIX.test(topic);

@@ -64,8 +64,13 @@ export class PulsarAdmin implements ClusterAdmin {
     return extents;
   }
 
-  async ensureTopic(topic: string, partitions: number, { retentionMinutes }: NewTopicOptions = {}): Promise<TopicDescription> {
-    const present = await ensureRetainedTopic(this.#rest, this.#deps.log, topic, partitions, retentionMinutes);
+  async ensureTopic(
+    topic: string,
+    partitions: number,
+    { retentionMinutes, like }: NewTopicOptions = {},
+  ): Promise<TopicDescription> {
+    const wanted = partitions <= 1 && like?.['partitions'] === '0' ? 0 : partitions;
+    const present = await ensureRetainedTopic(this.#rest, this.#deps.log, topic, wanted, retentionMinutes);
     return { topic, lanes: lanesOf(present), settings: {} };
   }
 

@@ -4,7 +4,7 @@ import type { BrokerPool } from '../net/broker-pool.ts';
 import { readLastMessageId } from '../net/entry-reader.ts';
 import { openProducer } from '../net/producer.ts';
 import type { PulsarDeps } from '../options.ts';
-import { fullTopicName, parseTopicName, partitionTopic, topicNameProblem } from '../topic-name.ts';
+import { parseTopicName, partitionName, topicNameProblem } from '../topic-name.ts';
 import { texts } from './json.ts';
 import type { Rest } from './rest.ts';
 import { partitionsOf, retentionMinutesOf, topicPath } from './topics.ts';
@@ -44,7 +44,7 @@ async function checkSource(topic: string, rest: Rest, pool: BrokerPool, deps: Pu
     return partitions === 0 ? 'one lane, without partitions' : `${partitions} partitions`;
   });
   if (!exists.ok || partitions === undefined) return [exists];
-  const first = partitions === 0 ? fullTopicName(topic) : partitionTopic(topic, 0);
+  const first = partitionName(topic, 0, partitions);
   const consume = await attempt(`consume from ${topic}`, async () => {
     const { ledger } = await readLastMessageId(await pool.locate(first), first, checkName(deps));
     return `permitted${ledger < 0 ? '; it is empty now' : ''}`;
@@ -83,15 +83,14 @@ async function checkTarget(topic: string, rest: Rest, pool: BrokerPool, deps: Pu
       return (await namespaceExists(rest, tenant, namespace))
         ? 'does not exist yet; it will be created'
         : noNamespace(tenant, namespace);
-    if (partitions === 0)
-      throw new Error('it exists without partitions; rename it in the mirror (rename), or delete it if it is empty');
+    const size = partitions === 0 ? 'without partitions, so it takes topics of one lane alone' : `${partitions} partitions`;
     // Reading it takes more rights than mirroring does.
-    return `${partitions} partitions; ${describeRetention(await retentionMinutesOf(rest, topic).catch(() => undefined))}`;
+    return `${size}; ${describeRetention(await retentionMinutesOf(rest, topic).catch(() => undefined))}`;
   });
   if (!exists.ok || partitions === undefined) return [exists];
   const produce = await attempt(`produce to ${topic}`, async () => {
     // Only ever on a partition: PRODUCER on the parent's name would create a stray topic beside the partitions.
-    const partition = partitionTopic(topic, 0);
+    const partition = partitionName(topic, 0, partitions ?? 0);
     const silent = { receipt: () => undefined, sendError: () => undefined, closed: () => undefined };
     const producer = await openProducer(await pool.locate(partition), {
       topic: partition,

@@ -55,7 +55,8 @@ function lastEntryIn(stats: unknown, ledger: number): number {
 }
 
 /**
- * Creates a partitioned topic or grows it to at least `partitions`, and resolves to the number there is. A new one keeps its records for `retentionMinutes` where
+ * Creates a partitioned topic (one without partitions for 0) or grows it to at least `partitions`, and resolves to the number there is: 0 for one without partitions, which
+ * does where one is wanted. A new one keeps its records for `retentionMinutes` where
  * nothing sets that: by default Pulsar deletes what no subscription holds, and a mirrored topic has none before its consumers come.
  */
 export async function ensureRetainedTopic(
@@ -89,20 +90,20 @@ export async function retentionMinutesOf(rest: Rest, topic: string): Promise<num
   return applied === undefined ? 0 : numberField(applied, 'retentionTimeInMinutes');
 }
 
-/** Creates a partitioned topic or grows it to at least `partitions`. Resolves to the number there is, and whether the topic is new. */
+/** Creates a topic or grows it to at least `partitions`. Resolves to the number there is, and whether the topic is new. */
 async function ensurePartitions(rest: Rest, topic: string, partitions: number): Promise<{ present: number; created: boolean }> {
-  const path = `${topicPath(topic)}/partitions`;
+  const path = partitions === 0 ? topicPath(topic) : `${topicPath(topic)}/partitions`;
   let created = false;
   for (let tries = 0; tries < 3; tries++) {
     const present = await partitionsOf(rest, topic);
-    if (present !== undefined && present >= partitions) return { present, created };
+    if (present !== undefined && (present >= partitions || (present === 0 && partitions === 1))) return { present, created };
     if (present === 0) {
       throw new IsthmusError(
         'TOPIC_MISMATCH',
         `creating ${topic}: a topic of this name without partitions exists, and partitions beside it would share its name. Rename it in the mirror (rename), or delete it if it is empty`,
       );
     }
-    const answer = await rest.send(present === undefined ? 'PUT' : 'POST', path, partitions);
+    const answer = await rest.send(present === undefined ? 'PUT' : 'POST', path, partitions === 0 ? undefined : partitions);
     if (answer.status === 404)
       throw new IsthmusError(
         'TOPIC_NOT_FOUND',

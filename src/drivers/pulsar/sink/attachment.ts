@@ -4,7 +4,7 @@ import type { Clock } from '../../../spi/clock.ts';
 import type { BrokerConnection, ProducerEvents } from '../net/broker-connection.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
 import { openProducer, type Producer } from '../net/producer.ts';
-import { partitionTopic } from '../topic-name.ts';
+import { partitionName } from '../topic-name.ts';
 import { entryChecksum } from '../wire/checksum.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import { encodeMetadata } from '../wire/message-metadata.ts';
@@ -34,14 +34,17 @@ export interface AttachOptions {
  */
 export class Attachment {
   readonly connection: BrokerConnection;
+  /** The partition's name, or that of a topic without partitions. */
+  readonly topic: string;
   readonly #options: AttachOptions;
   readonly #clock: Clock;
   #producers: Producer[] = [];
   #barrier: Deferred<MessageId> | undefined;
   #error: IsthmusError | undefined;
 
-  private constructor(connection: BrokerConnection, options: AttachOptions, clock: Clock) {
+  private constructor(connection: BrokerConnection, topic: string, options: AttachOptions, clock: Clock) {
     this.connection = connection;
+    this.topic = topic;
     this.#options = options;
     this.#clock = clock;
   }
@@ -50,15 +53,15 @@ export class Attachment {
   static async open(pool: BrokerPool, options: AttachOptions, clock: Clock): Promise<Attachment> {
     // First of all: PRODUCER on a name that does not exist creates it where the broker creates topics by itself.
     const partitions = await pool.partitions(options.topic);
-    if (options.partition >= partitions) {
+    if (options.partition >= Math.max(1, partitions)) {
       throw new IsthmusError(
         'TOPIC_MISMATCH',
         `writing ${options.topic}: it has ${partitions} partitions, partition ${options.partition} is not one of them`,
       );
     }
-    const topic = partitionTopic(options.topic, options.partition);
+    const topic = partitionName(options.topic, options.partition, partitions);
     const connection = await pool.locate(topic);
-    const attachment = new Attachment(connection, options, clock);
+    const attachment = new Attachment(connection, topic, options, clock);
     const { name, senderName, epoch } = options;
     try {
       for (const each of name === senderName ? [name] : [name, senderName]) {
@@ -91,7 +94,7 @@ export class Attachment {
   async barrier(): Promise<MessageId> {
     const barrier = deferred<MessageId>();
     this.#barrier = barrier;
-    const doing = `storing a marker in ${partitionTopic(this.#options.topic, this.#options.partition)}`;
+    const doing = `storing a marker in ${this.topic}`;
     const cancel = this.#clock.timer(BARRIER_TIMEOUT_MILLIS, () =>
       barrier.reject(new IsthmusError('REQUEST_TIMEOUT', `${doing}: no receipt within ${BARRIER_TIMEOUT_MILLIS} ms`)),
     );

@@ -5,7 +5,6 @@ import { Backoff } from '../../../wire/backoff.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
 import { compareIds } from '../net/entry-reader.ts';
 import type { PulsarDeps } from '../options.ts';
-import { partitionTopic } from '../topic-name.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import type { SendError, SendReceipt } from '../wire/send.ts';
 import { SERVER_ERROR, serverError } from '../wire/server-error.ts';
@@ -232,7 +231,7 @@ export class EntryQueue {
 
   async #lookAtTail(attachment: Attachment, after: MessageId): Promise<void> {
     const { deps, producerName, origin } = this.#parts;
-    const topic = partitionTopic(this.#options.topic, this.#options.partition);
+    const { topic } = attachment;
     const check = { topic, after, producerName, origin, entries: this.#fifo };
     const { found, foreign } = await findInTail(attachment.connection, check, deps);
     if (foreign !== undefined) {

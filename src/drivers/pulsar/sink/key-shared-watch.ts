@@ -62,7 +62,11 @@ export class KeySharedWatch {
   async #ask(name: string, topic: Topic): Promise<void> {
     topic.askedAt = this.#deps.clock.monotonic();
     try {
-      const subscriptions = field(await this.#rest.get(`${topicPath(name)}/partitioned-stats?${LEAN}`), 'subscriptions');
+      const path = topicPath(name);
+      // A topic without partitions has statistics of its own alone.
+      const stats =
+        (await this.#rest.get(`${path}/partitioned-stats?${LEAN}`)) ?? (await this.#rest.get(`${path}/stats?${LEAN}`));
+      const subscriptions = field(stats, 'subscriptions');
       topic.keyShared = notice(subscriptions, topic.names);
       topic.answeredAt = topic.askedAt;
     } catch (error) {

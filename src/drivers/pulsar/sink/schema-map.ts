@@ -5,7 +5,7 @@ import { Backoff } from '../../../wire/backoff.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
 import { registerSchema } from '../net/schemas.ts';
 import type { PulsarDeps } from '../options.ts';
-import { partitionTopic } from '../topic-name.ts';
+import { partitionName } from '../topic-name.ts';
 
 /** Earlier versions that are registered first. A topic with more has a history that nobody can read any more. */
 const MAX_EARLIER = 1000;
@@ -94,24 +94,25 @@ export class SchemaMap {
   /** Registers one version. Rejects with what time can heal. */
   async #learn(version: Buffer, needed: boolean): Promise<void> {
     const { topic, partition, schemas } = this.#options;
-    const name = nameOf(version);
-    if (this.#known.has(name) || schemas === undefined || this.#abort.signal.aborted) return;
-    const fields = { topic, sourceVersion: name };
+    const versionName = nameOf(version);
+    if (this.#known.has(versionName) || schemas === undefined || this.#abort.signal.aborted) return;
+    const fields = { topic, sourceVersion: versionName };
     const schema = await schemas.schemaOf(version);
     if (schema === undefined) {
       // Its readers at the source cannot have it either.
       if (needed) this.#deps.log.warn('schema-missing', fields);
-      this.#known.set(name, NO_SCHEMA);
+      this.#known.set(versionName, NO_SCHEMA);
       return;
     }
     try {
-      const ours = await registerSchema(this.#pool, partitionTopic(topic, partition), schema);
-      this.#known.set(name, { version: ours });
+      const name = partitionName(topic, partition, await this.#pool.partitions(topic));
+      const ours = await registerSchema(this.#pool, name, schema);
+      this.#known.set(versionName, { version: ours });
       this.#deps.log.info('schema-registered', { ...fields, targetVersion: nameOf(ours) });
     } catch (caught) {
       const error = toIsthmusError(caught);
       if (error.retryable) throw error;
-      this.#known.set(name, { refused: error.message });
+      this.#known.set(versionName, { refused: error.message });
       this.#deps.log.warn('schema-refused', { ...fields, code: error.code, error: error.message });
     }
   }

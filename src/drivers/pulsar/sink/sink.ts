@@ -9,7 +9,7 @@ import { ledgersOf, maxMessageBytesOf } from '../admin/topics.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
 import { BEFORE_FIRST, readEntries, readLastMessageId, scanName } from '../net/entry-reader.ts';
 import type { PulsarDeps } from '../options.ts';
-import { partitionTopic, topicNameProblem } from '../topic-name.ts';
+import { partitionName, topicNameProblem } from '../topic-name.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import { writeDeadLetter } from './dead-letter.ts';
 import { KeySharedWatch } from './key-shared-watch.ts';
@@ -68,11 +68,11 @@ export class PulsarSink implements Sink {
     limitEntries: number,
     visit: (mark: FoundMark) => void,
   ): Promise<ScanReport> {
+    const name = await this.#nameOf(topic, partition);
     const start =
       after === undefined
-        ? await this.#newest(topic, partition, limitEntries)
+        ? await this.#newest(name, limitEntries)
         : { from: idOf(after), exclusive: true, fromBeginning: after.major < 0 };
-    const name = partitionTopic(topic, partition);
     const entries = await readEntries(
       await this.#pool.locate(name),
       {
@@ -93,7 +93,7 @@ export class PulsarSink implements Sink {
   }
 
   async tail(topic: string, partition: number): Promise<Position | undefined> {
-    const name = partitionTopic(topic, partition);
+    const name = await this.#nameOf(topic, partition);
     const { ledger, entry } = await readLastMessageId(await this.#pool.locate(name), name, scanName(this.#deps));
     return ledger < 0 || entry < 0 ? undefined : entryPosition(ledger, entry);
   }
@@ -124,13 +124,13 @@ export class PulsarSink implements Sink {
     }
   }
 
-  /** Where the newest `limit` entries begin. */
-  async #newest(
-    topic: string,
-    partition: number,
-    limit: number,
-  ): Promise<{ from: MessageId; exclusive: boolean; fromBeginning: boolean }> {
-    const ledgers = await ledgersOf(this.#rest, topic, partition);
+  async #nameOf(topic: string, partition: number): Promise<string> {
+    return partitionName(topic, partition, await this.#pool.partitions(topic));
+  }
+
+  /** Where the newest `limit` entries of a partition begin. */
+  async #newest(name: string, limit: number): Promise<{ from: MessageId; exclusive: boolean; fromBeginning: boolean }> {
+    const ledgers = await ledgersOf(this.#rest, name, undefined);
     let rest = limit;
     for (const { ledger, entries } of ledgers.toReversed()) {
       if (entries > rest) return { from: { ledger, entry: entries - rest }, exclusive: false, fromBeginning: false };
