@@ -1,4 +1,4 @@
-import { IsthmusError, toIsthmusError } from '../../../errors.ts';
+import { type ErrorCode, IsthmusError, toIsthmusError } from '../../../errors.ts';
 import { type Deferred, deferred } from '../../../lib/deferred.ts';
 import type { SlabPool } from '../../../lib/slab.ts';
 import { offsetPosition } from '../../../model/position.ts';
@@ -17,6 +17,8 @@ import type { Settler } from './settler.ts';
 import { slicePieces, TailSearch } from './tail-search.ts';
 import { judgeSend } from './verdict.ts';
 
+/** The queue is not as this writer has left it: whoever opened the writer has to look at all of it. */
+const NEEDS_RECOVERY: ReadonlySet<ErrorCode> = new Set(['OTHER_WRITER', 'UNKNOWN_OUTCOME']);
 /** Longer than a broker waits for its disk and its replicas (5 s each). */
 const SEND_TIMEOUT_MILLIS = 15_000;
 
@@ -89,11 +91,6 @@ export class RocketmqLaneWriter implements LaneWriter {
     if (this.#failure !== undefined) throw this.#failure;
     this.#started = true;
     void this.#regain();
-  }
-
-  /** What was sent to the queue before this moment (monotonic milliseconds) may be another writer's. */
-  get openedAt(): number {
-    return this.#doubtSince ?? 0;
   }
 
   append(batch: RecordBatch, i: number): AppendResult {
@@ -282,7 +279,7 @@ export class RocketmqLaneWriter implements LaneWriter {
         return;
       } catch (caught) {
         const error = toIsthmusError(caught);
-        if (!error.retryable || error.code === 'OTHER_WRITER') return this.#fail(error);
+        if (!error.retryable || NEEDS_RECOVERY.has(error.code)) return this.#fail(error);
         await this.#pause(error);
       }
     }

@@ -126,15 +126,16 @@ export class RocketmqSink implements Sink {
     return parseLane(lane);
   }
 
-  /** Where a queue is, when everything that was stored in it before its writer was opened can be read. */
+  /** Where a queue is, when everything that was sent before its writer was opened, or is stored by now, can be read. */
   async #settledPlace(topic: string, partition: number): Promise<QueuePlace> {
     const { routes } = this.#parts;
     const queue = await this.#queue(topic, partition);
     try {
       const address = writableMaster(await routes.get(topic), topic, queue);
       const openedAt = this.#openedAt.get(queueKey(topic, partition));
-      if (openedAt === undefined) await this.#settler.indexed(address);
-      else await this.#settler.settle(address, topic, openedAt);
+      if (openedAt !== undefined) await this.#settler.settle(address, topic, openedAt);
+      // Also what this process has stored since then: the index may be seconds behind what a broker has acknowledged.
+      await this.#settler.indexed(address);
       return { address, topic, queueId: queue.queueId };
     } catch (error) {
       routes.markStale(topic);
