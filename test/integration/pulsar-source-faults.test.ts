@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/lib/clock.ts';
 import { comparePositions, type Position, parsePosition } from '../../src/model/position.ts';
 import { type Brokers, pulsarEndpoints, startBrokers, testOffset } from '../kit/brokers.ts';
 import { type Eyes, startEyes } from '../kit/eyes.ts';
@@ -79,6 +80,12 @@ function verdictOf(tail: PulsarTail, count: number): unknown {
   };
 }
 
+function placeOf(text: string): Position {
+  const place = parsePosition(text);
+  if (place === undefined) throw new Error(`not a position: ${text}`);
+  return place;
+}
+
 function lastEnd({ ends }: PulsarTail): Position {
   const end = ends.at(-1);
   if (end === undefined) throw new Error('nothing was read');
@@ -141,19 +148,35 @@ describe('reading goes on exactly behind what was read', () => {
 });
 
 describe('a second reader of the same subscription', () => {
-  it('waits, and goes on where the first one was committed when that one leaves', async () => {
+  it('takes it over: whoever opens a lane has the right to write its target', async () => {
     const topic = await newTopic();
     const first = await under.tail(topic);
     await java.load(topic, { ...ONE_ORDER, count: 1_000 });
     await first.until(1_000);
-    const second = await under.tail(topic);
-    await eventually('one of them waits', async () => await Promise.resolve(second.troubles.length + first.troubles.length > 0));
-    // Who of them is read to is the broker's choice, by their names.
-    const [active, waiting] = second.troubles.includes('OTHER_WRITER') ? [first, second] : [second, first];
-    await active.reader.close();
-    if (waiting === second) {
-      await second.until(1_000);
-      expect(verdictOf(second, 1_000)).toEqual(EXACT);
-    } else expect(await first.ended).toMatchObject({ code: 'OTHER_WRITER', retryable: true });
+    const [half] = first.ends;
+    // Priorities are times in whole seconds.
+    await sleep(1_100);
+    const second = await under.tail(topic, { from: half ?? lastEnd(first) });
+    expect(await first.ended).toMatchObject({ code: 'OTHER_WRITER', retryable: true });
+    const rest = first.records.filter(({ position }) => comparePositions(placeOf(position), half ?? placeOf(position)) >= 0);
+    await second.until(rest.length);
+    expect(seqs(second.records)).toEqual(seqs(rest));
+  });
+
+  it('waits where its clock is behind, and goes on when the first one leaves', async () => {
+    const topic = await newTopic();
+    const late = pulsarSourceUnderTest(source, 2 ** 24, { ...systemClock, now: () => systemClock.now() - 3_600_000 });
+    const first = await under.tail(topic);
+    await java.load(topic, { ...ONE_ORDER, count: 1_000 });
+    await first.until(1_000);
+    const second = await late.tail(topic, { group: under.group });
+    await eventually('it waits', async () => await Promise.resolve(second.troubles.includes('OTHER_WRITER')));
+    expect(second.records).toEqual([]);
+    await first.reader.commit(lastEnd(first));
+    await first.reader.close();
+    await second.until(1_000);
+    // From the place that it was opened at, wherever the other one has moved the subscription.
+    expect([verdictOf(second, 1_000), second.troubles]).toEqual([EXACT, ['OTHER_WRITER', undefined]]);
+    await late.close();
   });
 });

@@ -6,6 +6,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { entryPosition, formatPosition, type Position } from '../../src/model/position.ts';
 import { plainMarks } from '../../src/model/provenance.ts';
 import { PROPERTY_ROW, type RecordBatch, RecordFlag } from '../../src/model/record-batch.ts';
+import type { Clock } from '../../src/spi/clock.ts';
 import type { Cluster } from '../../src/spi/cluster.ts';
 import type { LaneReader, ReadOptions, Source } from '../../src/spi/source.ts';
 import { type LogLine, memoryLog } from './pulsar-writing.ts';
@@ -67,11 +68,12 @@ export type PulsarSourceUnderTest = {
 export function pulsarSourceUnderTest(
   endpoints: { readonly serviceUrl: string; readonly adminUrl: string },
   budgetBytes: number = 16 * 1024 * 1024,
+  clock: Clock = systemClock,
 ): PulsarSourceUnderTest {
   const { serviceUrl, adminUrl } = endpoints;
   const log: LogLine[] = [];
   const options = { serviceUrl, adminUrl, auth: undefined, tls: undefined, listenerName: undefined, inFlightBytes: 2 ** 24 };
-  const deps = { clock: systemClock, log: memoryLog(log), random: Math.random, marks: plainMarks };
+  const deps = { clock, log: memoryLog(log), random: Math.random, marks: plainMarks };
   const cluster = openPulsar('source', options, deps);
   const { source } = cluster;
   if (source === undefined) throw new Error('the driver has no source');

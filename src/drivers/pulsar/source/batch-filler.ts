@@ -15,6 +15,8 @@ export interface QueuedEntry {
   readonly inflatedBytes: number;
   /** May be delivered whole. */
   readonly passable: boolean;
+  /** Part of a message that was cut into pieces. */
+  readonly chunked: boolean;
   /** Where taking it apart goes on; `undefined` for an entry of which nothing was taken, or all. */
   rest: Rest | undefined;
 }
@@ -58,6 +60,32 @@ export function fillRecords(entries: readonly QueuedEntry[], next: Position, sha
     batch.release();
     throw error;
   }
+  return batch;
+}
+
+/** A message that was put together from pieces, as a batch of its own; its header is that of the last piece. */
+export function fillChunked(
+  queued: QueuedEntry,
+  payload: Buffer | string,
+  { frames, batches, decoder, header }: Fillable,
+): PooledBatch {
+  const { ledger, entry, bytes: frame } = queued;
+  header.read(frame, 0, frame.length);
+  let whole: Buffer | string = payload;
+  try {
+    if (typeof whole !== 'string') whole = payloadOf(header, whole);
+  } catch (error) {
+    whole = reasonOf(error);
+  }
+  const bytes = frames.take(frame.length + (typeof whole === 'string' ? 0 : whole.length));
+  const batch = batches.take(1);
+  decoder.begin(batch, bytes);
+  const end = frame.copy(bytes, 0);
+  header.read(bytes, 0, end);
+  if (typeof whole === 'string') decoder.addDamaged(header, placed(ledger, entry, header.payloadStart, end), whole);
+  else decoder.addSingle(header, placed(ledger, entry, end, end + whole.copy(bytes, end)));
+  // What is stored is the last piece alone.
+  batch.nativeStart[0] = batch.nativeEnd[0] = -1;
   return batch;
 }
 

@@ -2,7 +2,8 @@ import { entryPosition, type Position } from '../../../model/position.ts';
 import type { GapReason } from '../../../spi/source.ts';
 import { expires, ledgersAndCursors, type StorageState, writtenCursor } from '../admin/cursors.ts';
 import type { Rest } from '../admin/rest.ts';
-import { compareIds } from '../net/entry-reader.ts';
+import { BEFORE_FIRST, compareIds } from '../net/entry-reader.ts';
+import type { MessageId } from '../wire/message-id.ts';
 import { entryOf } from './places.ts';
 
 /** Before every entry of a topic: where a lane begins of which nothing is known. */
@@ -45,9 +46,40 @@ export interface OpeningPlace {
   readonly from: Position;
 }
 
-/** What is gone before the first entry that a lane can be read from; `undefined` when nothing is. */
-export async function findOpeningHole(rest: Rest, { topic, partition, group, from }: OpeningPlace): Promise<Hole | undefined> {
-  const state = await ledgersAndCursors(rest, partition);
+export interface Opening {
+  /** What is gone before the first entry that the lane can be read from. */
+  readonly hole: Hole | undefined;
+  /** Where the subscription has to be at least: it is worth no reading before that. */
+  readonly doneBefore: MessageId;
+}
+
+/** Looks at what a partition has before it is read. `lookBack`: so many entries before may be of use still, where the subscription has kept them. */
+export async function lookAtOpening(rest: Rest, place: OpeningPlace, lookBack: number): Promise<Opening> {
+  const state = await ledgersAndCursors(rest, place.partition);
+  const doneBefore = entriesBefore(state, entryOf(place.from), state.cursors.has(place.group) ? lookBack : 0);
+  return { hole: await findHole(rest, place, state), doneBefore };
+}
+
+/** The entry that has `count` more between itself and `entry`. */
+export function entriesBefore(
+  { ledgers }: Pick<StorageState, 'ledgers'>,
+  { ledger, entry }: MessageId,
+  count: number,
+): MessageId {
+  let rest = count - entry;
+  if (rest < 0) return { ledger, entry: entry - count - 1 };
+  for (const each of ledgers.filter((one) => one.ledger < ledger).toReversed()) {
+    if (each.entries > rest) return { ledger: each.ledger, entry: each.entries - rest - 1 };
+    rest -= each.entries;
+  }
+  return count === 0 ? { ledger, entry: entry - 1 } : BEFORE_FIRST;
+}
+
+async function findHole(
+  rest: Rest,
+  { topic, partition, group, from }: OpeningPlace,
+  state: StorageState,
+): Promise<Hole | undefined> {
   const verdict = judgeOpening(from, group, state);
   if (verdict === 'fine') return undefined;
   if (verdict !== 'unsure') return verdict;

@@ -93,7 +93,7 @@ export class FlowWindow {
     let entries = Math.min(most - this.#coming, Math.floor(room / average));
     if (entries < 1 && alone) entries = 1;
     // In large steps only: each one costs a command.
-    if (entries < 1 || (this.#coming > 0 && entries * 2 < most)) return 0;
+    if (entries < 1 || (this.#permits > 0 && entries * 2 < most)) return 0;
     while (!this.#budget.tryTake(Math.ceil(entries * average), alone && entries === 1)) {
       if (entries === 1) return 0;
       entries = Math.ceil(entries / 4);

@@ -7,12 +7,14 @@ import type { Delivery, LaneExtent, LaneReader, ReadOptions } from '../../../spi
 import { BEFORE_FIRST, compareIds } from '../net/entry-reader.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import { COMPRESSION } from '../wire/message-metadata.ts';
-import { fillRecords, fillWhole, type QueuedEntry } from './batch-filler.ts';
+import { fillChunked, fillRecords, fillWhole, type QueuedEntry } from './batch-filler.ts';
+import { type Chunk, ChunkStore, type Placed } from './chunks.ts';
 import type { Hole } from './continuity.ts';
 import { MAX_PAYLOAD_BYTES } from './decompress.ts';
 import { FlowWindow } from './flow-window.ts';
-import { after } from './places.ts';
+import { after, entryOf } from './places.ts';
 import { ReadLoop } from './read-loop.ts';
+import { unreadable } from './record-decoder.ts';
 import type { SourceShared } from './shared.ts';
 
 /** Entries are put together up to this size, which the frame pool still keeps. */
@@ -32,6 +34,9 @@ export class PulsarLaneReader implements LaneReader {
   readonly #flow: FlowWindow;
   readonly #loop: ReadLoop;
   readonly #queue: QueuedEntry[] = [];
+  readonly #chunks: ChunkStore;
+  /** Of the last record that was handed out, milliseconds since 1970. */
+  #storeTime = 0;
   #next: Position;
   readonly #gaps: Delivery[] = [];
   /** Holes between entries up to here are known to be none. */
@@ -46,6 +51,7 @@ export class PulsarLaneReader implements LaneReader {
     this.#wholeFrom = options.wholeFrom;
     this.#shared = shared;
     this.#flow = new FlowWindow(options.budget);
+    this.#chunks = new ChunkStore(options.budget);
     this.#loop = new ReadLoop({
       lane,
       read: options,
@@ -70,16 +76,21 @@ export class PulsarLaneReader implements LaneReader {
   }
 
   poll(): Delivery | undefined {
-    const gap = this.#gaps.shift();
-    if (gap !== undefined) return gap;
-    this.#dropOld();
-    const head = this.#queue[0];
-    if (head === undefined) return undefined;
-    if (!this.#follows(head)) {
-      void this.#examine(head);
-      return undefined;
+    for (;;) {
+      const gap = this.#gaps.shift();
+      if (gap !== undefined) return gap;
+      this.#dropOld();
+      const head = this.#queue[0];
+      if (head === undefined) return undefined;
+      if (!this.#follows(head)) {
+        void this.#examine(head);
+        return undefined;
+      }
+      if (this.#isWhole(head)) return { kind: 'records', batch: this.#takeWhole() };
+      if (!head.chunked) return { kind: 'records', batch: this.#takeRecords() };
+      const batch = this.#takeChunk(head);
+      if (batch !== undefined) return { kind: 'records', batch };
     }
-    return { kind: 'records', batch: this.#isWhole(head) ? this.#takeWhole() : this.#takeRecords() };
   }
 
   extent(): LaneExtent | undefined {
@@ -87,12 +98,17 @@ export class PulsarLaneReader implements LaneReader {
   }
 
   async commit(next: Position): Promise<void> {
-    await this.#loop.acknowledge(next);
+    // What belongs to a message that is not whole yet is needed again after a restart.
+    const open = this.#chunks.oldest(this.#storeTime);
+    await this.#loop.acknowledge(
+      open === undefined || compareIds(open, entryOf(next)) >= 0 ? next : entryPosition(open.ledger, open.entry),
+    );
   }
 
   async close(): Promise<void> {
     this.#loop.end(new IsthmusError('CLOSED', `${this.#doing}: the reader was closed`));
     for (const entry of this.#queue.splice(0)) this.#letGo(entry);
+    this.#chunks.clear();
   }
 
   /** What is in the queue can still be taken. */
@@ -154,13 +170,16 @@ export class PulsarLaneReader implements LaneReader {
       const inflatedBytes =
         header.compression !== COMPRESSION.none && header.uncompressedBytes <= MAX_PAYLOAD_BYTES ? header.uncompressedBytes : 0;
       const records = header.batched ? header.messages : 1;
-      queued = { ledger, entry, bytes, records, inflatedBytes, passable: !header.innerMarks, rest: undefined };
+      const { innerMarks, chunked } = header;
+      queued = { ledger, entry, bytes, records, inflatedBytes, passable: !innerMarks, chunked, rest: undefined };
     } catch {
       // Told when it is taken apart.
-      queued = { ledger, entry, bytes, records: 1, inflatedBytes: 0, passable: true, rest: undefined };
+      queued = { ledger, entry, bytes, records: 1, inflatedBytes: 0, passable: true, chunked: false, rest: undefined };
     }
     this.#flow.arrived(bytes.length, Math.max(1, queued.records));
     if (this.#end !== undefined || this.#isOld(queued)) {
+      // The beginning of a message that was not whole when reading stopped.
+      if (this.#end === undefined && queued.chunked && this.#wholeFrom === undefined) this.#addChunk(queued, true);
       this.#flow.release(bytes.length);
       frames.give(bytes);
     } else this.#queue.push(queued);
@@ -193,10 +212,58 @@ export class PulsarLaneReader implements LaneReader {
     this.#shared.frames.give(entry.bytes);
   }
 
-  #isWhole({ ledger, entry, passable, rest }: QueuedEntry): boolean {
+  #isWhole(queued: QueuedEntry): boolean {
+    const { ledger, entry, passable, rest } = queued;
     if (this.#wholeFrom === undefined || !passable || rest !== undefined) return false;
     const here = entryPosition(ledger, entry);
-    return comparePositions(here, this.#wholeFrom) >= 0 && comparePositions(here, this.#next) >= 0;
+    if (comparePositions(here, this.#wholeFrom) < 0 || comparePositions(here, this.#next) < 0) return false;
+    // What was begun in pieces before is put together to its end.
+    return !queued.chunked || !this.#chunks.has(this.#readChunk(queued).uuid);
+  }
+
+  #readChunk({ ledger, entry, bytes }: QueuedEntry): Chunk {
+    const { header } = this.#shared;
+    header.read(bytes, 0, bytes.length);
+    return {
+      uuid: bytes.toString('latin1', header.uuidStart, header.uuidEnd),
+      index: header.chunkId,
+      count: header.chunks,
+      totalBytes: header.chunkedBytes,
+      payload: bytes.subarray(header.payloadStart, header.end),
+      at: { ledger, entry },
+      publishTime: header.publishTime,
+    };
+  }
+
+  /** `again`: it was read before, so only messages count that were not whole then. */
+  #addChunk(queued: QueuedEntry, again: boolean): Placed {
+    const chunk = this.#readChunk(queued);
+    if (again && chunk.index === 0 && this.#chunks.has(chunk.uuid)) return { kind: 'kept' };
+    return this.#chunks.add(chunk);
+  }
+
+  /** Takes a piece of a message; `undefined` while the message is not whole. */
+  #takeChunk(head: QueuedEntry): PooledBatch | undefined {
+    this.#queue.shift();
+    const { index, count } = this.#readChunk(head);
+    const damage = unreadable(this.#shared.header, head.bytes);
+    const placed: Placed = damage === undefined ? this.#addChunk(head, false) : { kind: 'broken', reason: damage };
+    let batch: PooledBatch | undefined;
+    if (placed.kind === 'done') batch = fillChunked(head, placed.payload, this.#shared);
+    else if (placed.kind === 'broken' && index === count - 1) batch = fillChunked(head, placed.reason, this.#shared);
+    const before = entryPosition(head.ledger, head.entry);
+    this.#next = after(head.ledger, head.entry);
+    // Nobody can read it: its first pieces are gone, or it was begun before the place where reading began.
+    if (placed.kind === 'orphan' && index === count - 1)
+      this.#gaps.push({ kind: 'gap', from: before, to: this.#next, reason: 'expired' });
+    if (batch === undefined) {
+      this.#chunks.passed(1);
+      this.#letGo(head);
+      return undefined;
+    }
+    batch.end = this.#next;
+    this.#account(batch, [head]);
+    return batch;
   }
 
   /** How many entries of the queue go into one batch: neighbours of the same form, up to a size. */
@@ -204,6 +271,7 @@ export class PulsarLaneReader implements LaneReader {
     let [count, bytes, records] = [0, 0, 0];
     let last: QueuedEntry | undefined;
     for (const entry of this.#queue) {
+      if (!whole && entry.chunked) break;
       // Sent again behind what was read: it belongs to no batch.
       if (last !== undefined && compareIds(entry, last) <= 0) break;
       if (last !== undefined && !isNext(last, entry) && compareIds(entry, this.#clearUpTo) > 0) break;
@@ -245,6 +313,8 @@ export class PulsarLaneReader implements LaneReader {
   /** The bytes of the entries are those of the batch from now on. */
   #account(batch: PooledBatch, entries: readonly QueuedEntry[]): void {
     const { bytes } = batch;
+    this.#storeTime = batch.storeTime[batch.count - 1] ?? this.#storeTime;
+    this.#chunks.passed(entries.length);
     batch.heldBytes = bytes.length;
     this.#flow.hold(bytes.length);
     for (const entry of entries) this.#letGo(entry);

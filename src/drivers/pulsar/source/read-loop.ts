@@ -8,7 +8,8 @@ import { expires } from '../admin/cursors.ts';
 import { BEFORE_FIRST, compareIds, readFirstMessageId, scanName } from '../net/entry-reader.ts';
 import type { LastMessageId } from '../wire/last-message-id.ts';
 import type { MessageId } from '../wire/message-id.ts';
-import { findOpeningHole, type Hole } from './continuity.ts';
+import { MAX_SPAN_ENTRIES } from './chunks.ts';
+import { type Hole, lookAtOpening } from './continuity.ts';
 import type { FlowWindow } from './flow-window.ts';
 import { doneBefore, entryOf, laneTopic } from './places.ts';
 import type { SourceShared } from './shared.ts';
@@ -21,6 +22,12 @@ const UNSURE_MILLIS = 5;
 const WATCH_MILLIS = 10_000;
 /** How old an extent may be that is given out without asking again. */
 const EXTENT_MILLIS = 1_000;
+
+/**
+ * A consumer's priority is the lower the better, and ours is the better the later the lane was opened: whoever opens one has the right to write its target, and one that
+ * hangs would otherwise keep the subscription for a minute.
+ */
+const PRIORITY_BASE_SECONDS = 1_700_000_000;
 
 export interface ReadLoopOptions {
   readonly lane: LaneId;
@@ -43,6 +50,7 @@ export class ReadLoop {
   readonly #options: ReadLoopOptions;
   readonly #doing: string;
   readonly #backoff: Backoff;
+  readonly #priority: number;
   readonly #stop = new AbortController();
   readonly #attached: Deferred<void> = deferred();
   #subscription: Subscription | undefined;
@@ -68,6 +76,7 @@ export class ReadLoop {
     this.#options = options;
     this.#doing = `reading ${options.lane.topic} ${options.lane.lane}`;
     this.#backoff = new Backoff(MIN_BACKOFF_MILLIS, MAX_BACKOFF_MILLIS, options.shared.deps.random);
+    this.#priority = -Math.floor(options.shared.deps.clock.now() / 1000 - PRIORITY_BASE_SECONDS);
     this.#attached.promise.catch(() => undefined);
   }
 
@@ -131,7 +140,7 @@ export class ReadLoop {
   async #attachOnce(): Promise<void> {
     const { lane, read, shared, wanted } = this.#options;
     const topic = await laneTopic(shared.pool, lane.topic, lane.lane);
-    if (!this.#begun) await this.#findHole(topic);
+    const atLeast = this.#begun ? BEFORE_FIRST : await this.#look(topic);
     let subscription = await this.#subscribe(topic);
     if (this.#active === false) await this.#waitForTurn();
     let last = await subscription.last();
@@ -143,8 +152,10 @@ export class ReadLoop {
       if (this.#active === false) await this.#waitForTurn();
       last = await subscription.last();
     }
+    // A new subscription stands at the earliest entry. What lies before `wanted` is done, or it would not be wanted.
+    if (last.markDelete !== undefined && compareIds(last.markDelete, atLeast) < 0) await subscription.acknowledge(atLeast);
     // It ends before what was read before: a topic that was made again in a cluster that was.
-    if (this.#begun && compareIds(last.id, this.#newest) < 0) await this.#findHole(topic);
+    if (this.#begun && compareIds(last.id, this.#newest) < 0) await this.#look(topic);
     if (this.#stop.signal.aborted) throw this.#stop.signal.reason;
     this.#noteEnd(last);
     this.#begun = true;
@@ -158,12 +169,18 @@ export class ReadLoop {
     this.#options.onPlaced();
   }
 
-  /** Tells of what is gone before the lane could be read. Brokers that do not show their storage to us leave that unknown. */
-  async #findHole(partition: string): Promise<void> {
+  /** Tells of what is gone before the lane could be read, and gives where the subscription has to be at least. Brokers that do not show their storage to us leave gaps unknown. */
+  async #look(partition: string): Promise<MessageId> {
     const { lane, read, shared, wanted } = this.#options;
+    const place = { topic: lane.topic, partition, group: read.group, from: wanted() };
     try {
-      const hole = await findOpeningHole(shared.rest, { topic: lane.topic, partition, group: read.group, from: wanted() });
+      const { hole, doneBefore: atLeast } = await lookAtOpening(
+        shared.rest,
+        place,
+        read.wholeFrom === undefined ? MAX_SPAN_ENTRIES : 0,
+      );
       if (hole !== undefined && !this.#stop.signal.aborted) this.#options.onHole(hole);
+      return hole === undefined ? atLeast : BEFORE_FIRST;
     } catch (caught) {
       const error = toIsthmusError(caught);
       if (error.code !== 'ACCESS_DENIED') throw error;
@@ -171,6 +188,7 @@ export class ReadLoop {
         topic: partition,
         detail: `gaps before the start cannot be told: ${error.message}`,
       });
+      return doneBefore(wanted());
     }
   }
 
@@ -212,6 +230,7 @@ export class ReadLoop {
       topic,
       name: read.group,
       consumerName: `isthmus-${Math.floor(shared.deps.random() * 2 ** 48).toString(36)}`,
+      priority: this.#priority,
       message: (id, entry) => {
         this.#arrivals++;
         if (compareIds(id, this.#newest) > 0) this.#newest = id;

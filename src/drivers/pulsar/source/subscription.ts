@@ -12,6 +12,8 @@ export interface SubscriptionOptions {
   readonly topic: string;
   readonly name: string;
   readonly consumerName: string;
+  /** The lowest one gets the messages. */
+  readonly priority: number;
   readonly message: (id: MessageId, entry: Buffer) => void;
   /** Whether we are the consumer that gets messages; the first `true` comes a second after subscribing. */
   readonly activeChange: (active: boolean) => void;
@@ -35,7 +37,7 @@ export class Subscription {
   /** Subscribes, making the subscription at the earliest entry where there is none. Nothing comes before `flow`. Rejects with what the broker says. */
   static async open(connection: BrokerConnection, options: SubscriptionOptions): Promise<Subscription> {
     const subscription = new Subscription(connection, options);
-    const { topic, name, consumerName } = options;
+    const { topic, name, consumerName, priority } = options;
     const consumerId = subscription.#id;
     connection.addReader(consumerId, {
       message: options.message,
@@ -48,7 +50,7 @@ export class Subscription {
     });
     try {
       await connection.request('success', `subscribing ${name} to ${topic}`, (id) =>
-        encodeDurableSubscribe(id, { topic, subscription: name, consumerId, consumerName }),
+        encodeDurableSubscribe(id, { topic, subscription: name, consumerId, consumerName, priority }),
       );
     } catch (error) {
       subscription.close();

@@ -16,6 +16,8 @@ export interface DurableSubscribe {
   readonly subscription: string;
   readonly consumerId: number;
   readonly consumerName: string;
+  /** The lowest one of a subscription's consumers gets the messages. */
+  readonly priority: number;
 }
 
 const FAILOVER = 2;
@@ -30,7 +32,7 @@ export function encodeDurableSubscribe(requestId: number, subscribe: DurableSubs
     .int(4, subscribe.consumerId)
     .int(5, requestId)
     .string(6, subscribe.consumerName)
-    .int(7, 0)
+    .int(7, subscribe.priority)
     .bool(8, true)
     .int(13, EARLIEST)
     .bool(15, false);
