@@ -15,7 +15,7 @@ import { indexInEntry } from './places.ts';
  * transactions).
  */
 const IDLE_MILLIS = 10_000;
-/** The same where the reader itself says that there is no more; what it says may be old for a moment. */
+/** The same where there is reason to think so: see `mayHaveEnded`. */
 const ENDED_MILLIS = 2_000;
 /** How long trouble of a reader is waited for. */
 const TROUBLE_MILLIS = 120_000;
@@ -88,9 +88,9 @@ async function readOn(
     if (signal.aborted) throw signal.reason;
     let delivery = reader.poll();
     if (delivery === undefined) {
-      if (endsEntryBefore(reached, to)) return true;
-      delivery = await watch.next(reader, reached);
-      if (delivery === undefined) return false;
+      const place = reached;
+      delivery = await watch.next(reader, () => mayHaveEnded(reader, place, to));
+      if (delivery === undefined) return mayHaveEnded(reader, place, to);
       pace.rested();
     }
     watch.heard();
@@ -135,9 +135,14 @@ function entryOf(place: Position): Position {
   return place.index === 0 ? { ...place, index: -1 } : place;
 }
 
-/** Whether the next position is one inside the last entry before the end: with nothing more of that entry at hand, the end is reached. */
-function endsEntryBefore(next: Position, end: Position): boolean {
-  return next.index > 0 && end.index <= 0 && next.major === end.major && next.minor + 1 === end.minor;
+/**
+ * Whether nothing more may come, for a reader that has nothing at hand: it says so itself (which may be old), or the next position lies inside the last entry before
+ * the end, and that entry may have no more records.
+ */
+function mayHaveEnded(reader: LaneReader, next: Position, end: Position): boolean {
+  const known = reader.extent()?.end;
+  const inLast = next.index > 0 && end.index <= 0 && next.major === end.major && next.minor + 1 === end.minor;
+  return inLast || (known !== undefined && comparePositions(next, known) >= 0);
 }
 
 /** Waits for a reader, and notices when nothing comes any more. */
@@ -145,7 +150,7 @@ class Watch {
   readonly #clock: Clock;
   #heardAt: number;
   #trouble: { readonly error: Error; readonly since: number } | undefined;
-  #hasEnded: () => boolean = () => false;
+  #mayHaveEnded: () => boolean = () => false;
   #giveUp: (() => void) | undefined;
   #fail: ((reason: unknown) => void) | undefined;
   #cancel: () => void;
@@ -167,12 +172,9 @@ class Watch {
   }
 
   /** The next delivery, or `undefined` when nothing came for long. A delivery that comes too late is given back. */
-  next(reader: LaneReader, reached: Position): Promise<Delivery | undefined> {
+  next(reader: LaneReader, mayHaveEnded: () => boolean): Promise<Delivery | undefined> {
     this.heard();
-    this.#hasEnded = () => {
-      const end = reader.extent()?.end;
-      return end !== undefined && comparePositions(reached, end) >= 0;
-    };
+    this.#mayHaveEnded = mayHaveEnded;
     const wanted = deferred<Delivery | undefined>();
     let over = false;
     const end = (): void => {
@@ -213,7 +215,7 @@ class Watch {
     const now = this.#clock.monotonic();
     if (this.#trouble !== undefined) {
       if (now - this.#trouble.since > TROUBLE_MILLIS) this.fail(this.#trouble.error);
-    } else if (now - this.#heardAt > (this.#hasEnded() ? ENDED_MILLIS : IDLE_MILLIS)) {
+    } else if (now - this.#heardAt > (this.#mayHaveEnded() ? ENDED_MILLIS : IDLE_MILLIS)) {
       this.#giveUp?.();
     }
   }
