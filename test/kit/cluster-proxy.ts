@@ -1,6 +1,7 @@
 /** A whole cluster behind a proxy: for the replicator, while the eyes look at it directly. */
 import { pulsarEndpoints, rocketmqEndpoints } from './brokers.ts';
 import { type ClusterName, clusterConfig } from './cluster-eyes.ts';
+import { pulsarDiskFull, rocketmqDiskFull } from './refusals.ts';
 import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
 
 export type ClusterProxy = Omit<TcpProxy, 'port'> & {
@@ -17,13 +18,14 @@ const portsTried = 40;
  */
 export async function clusterProxy(name: ClusterName, offset: number): Promise<ClusterProxy> {
   if (name === 'pulsar-east' || name === 'pulsar-west') {
-    const proxy = await tcpProxy({ target: { host, port: pulsarEndpoints(name, offset).ports.service } });
+    const target = { host, port: pulsarEndpoints(name, offset).ports.service };
+    const proxy = await tcpProxy({ target, refusal: pulsarDiskFull });
     return { ...proxy, config: { ...clusterConfig(name, offset), serviceUrl: `pulsar://${host}:${proxy.port}` } };
   }
   const { ports, broker } = rocketmqEndpoints(name, offset);
   // A port with as many digits as the broker's: the address stands in the namesrv's answers, whose lengths must stay.
   const near = Array.from({ length: portsTried }, (_, i) => ports.broker + 10 + i);
-  const proxy = await tcpProxy({ target: { host, port: ports.broker }, ports: near });
+  const proxy = await tcpProxy({ target: { host, port: ports.broker }, ports: near, refusal: rocketmqDiskFull });
   const namesrv = await tcpProxy({ target: { host, port: ports.namesrv }, rewrite: [broker, `${host}:${proxy.port}`] });
   return {
     ...proxy,

@@ -128,6 +128,20 @@ async function unload(cluster: ClusterEyes, topic: string): Promise<void> {
   if (!answer.ok) throw new Error(`unload: ${answer.status} ${await answer.text()}`);
 }
 
+/** Some records were on their way when it began, and none may be stored later than what comes after them. */
+const diskFull: Fault = {
+  name: 'answers of the target that its disk is full',
+  options: { proxied: 'target' },
+  run: async ({ proxy }) => {
+    for (let i = 0; i < 2; i++) {
+      proxy.refuse(true);
+      await sleep(2_500);
+      proxy.refuse(false);
+      await sleep(1_500);
+    }
+  },
+};
+
 const redisLost: Fault = {
   name: 'a Redis that was killed and came back empty, and a SIGKILL of the replicator after it',
   options: { state: 'redis' },
@@ -195,6 +209,7 @@ export const faults: readonly Fault[] = [
   ...ends.map(brokerKilled),
   ...ends.flatMap((end) => weathers.map((weather) => networkFault(end, weather))),
   ...ends.map(topicUnloaded),
+  diskFull,
   redisLost,
   stateLost,
   clockStepped,

@@ -1,5 +1,6 @@
 /** A TCP proxy that does to connections what a network between two regions does: delays, cuts, half-closes, stalls one way, loses answers. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { Refusal } from './refusals.ts';
 
 export type Side = 'client' | 'server';
 
@@ -17,6 +18,8 @@ export type TcpProxy = {
   stall(from: Side, stalled: boolean): void;
   /** From now on what the server answers is lost, until the connections are cut, which is the only end of it: what was asked for has been done all the same. */
   dropReplies(): void;
+  /** While it refuses, what the option `refusal` answers does not reach the server. */
+  refuse(refuses: boolean): void;
   /** The next time that a client sends this text, one bit of it arrives wrong. Texts that two reads tear apart pass unharmed. */
   damage(text: string): void;
   close(): Promise<void>;
@@ -28,6 +31,7 @@ export type ProxyOptions = {
   readonly ports?: readonly number[];
   /** Replaces a text in what the server answers by another one of the same length, as where it names its own address. */
   readonly rewrite?: readonly [from: string, to: string];
+  readonly refusal?: Refusal;
 };
 
 /** Above it a sender is told to wait. */
@@ -38,15 +42,22 @@ type Weather = {
   readonly stalled: Record<Side, boolean>;
   lostReplies: boolean;
   damaged: string | undefined;
+  refuses: boolean;
 };
 
 /** One direction of a connection: keeps the order of what passes, whatever the weather. */
-type Stream = { readonly pump: () => void; readonly stop: () => void };
+type Stream = { readonly pump: () => void; readonly stop: () => void; readonly take: (chunk: Buffer | undefined) => void };
 
 export async function tcpProxy(options: ProxyOptions): Promise<TcpProxy> {
   const { target } = options;
   const pairs = new Set<readonly [client: Socket, server: Socket, streams: readonly Stream[]]>();
-  const weather: Weather = { delayMillis: 0, stalled: { client: false, server: false }, lostReplies: false, damaged: undefined };
+  const weather: Weather = {
+    delayMillis: 0,
+    stalled: { client: false, server: false },
+    lostReplies: false,
+    damaged: undefined,
+    refuses: false,
+  };
   let isShut = false;
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     if (isShut) {
@@ -55,10 +66,10 @@ export async function tcpProxy(options: ProxyOptions): Promise<TcpProxy> {
     }
     const server = connect({ ...target, allowHalfOpen: true, noDelay: true });
     const rewrite = rewriter(options.rewrite);
-    const streams = [
-      stream(client, server, 'client', weather, damager(weather)),
-      stream(server, client, 'server', weather, rewrite),
-    ];
+    const back = stream(server, client, 'server', weather, rewrite);
+    const damage = damager(weather);
+    const refuse = refuser(options.refusal, weather, back);
+    const streams = [stream(client, server, 'client', weather, (chunk) => damage(refuse(chunk))), back];
     const pair = [client, server, streams] as const;
     pairs.add(pair);
     for (const each of [client, server]) {
@@ -95,6 +106,9 @@ export async function tcpProxy(options: ProxyOptions): Promise<TcpProxy> {
     stall: (from, stalled) => {
       weather.stalled[from] = stalled;
       pumpAll();
+    },
+    refuse: (refuses) => {
+      weather.refuses = refuses;
     },
     dropReplies: () => {
       weather.lostReplies = true;
@@ -145,9 +159,12 @@ function stream(
     if (queuedBytes >= maxQueuedBytes) source.pause();
     pump();
   };
-  source.on('data', (chunk: Buffer) => take(rewrite(chunk)));
+  source.on('data', (chunk: Buffer) => {
+    const passed = rewrite(chunk);
+    if (passed.length > 0) take(passed);
+  });
   source.once('end', () => take(undefined));
-  return { pump, stop: () => clearTimeout(timer) };
+  return { pump, take, stop: () => clearTimeout(timer) };
 }
 
 function damager(weather: Weather): (chunk: Buffer) => Buffer {
@@ -157,6 +174,26 @@ function damager(weather: Weather): (chunk: Buffer) => Buffer {
     weather.damaged = undefined;
     chunk[at] = (chunk[at] ?? 0) ^ 1;
     return chunk;
+  };
+}
+
+/** Passes whole frames on, but for those that are refused, whose answers go back. */
+function refuser(refusal: Refusal | undefined, weather: Weather, back: Stream): (chunk: Buffer) => Buffer {
+  if (refusal === undefined) return (chunk) => chunk;
+  let rest = Buffer.alloc(0);
+  return (chunk) => {
+    const all = Buffer.concat([rest, chunk]);
+    const passed: Buffer[] = [];
+    let at = 0;
+    while (all.length - at >= 4 && all.length - at >= 4 + all.readUInt32BE(at)) {
+      const frame = all.subarray(at, at + 4 + all.readUInt32BE(at));
+      const answer = weather.refuses ? refusal(frame) : undefined;
+      if (answer === undefined) passed.push(frame);
+      else back.take(answer);
+      at += frame.length;
+    }
+    rest = all.subarray(at);
+    return Buffer.concat(passed);
   };
 }
 

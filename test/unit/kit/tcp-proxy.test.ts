@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { pulsarDiskFull, rocketmqDiskFull } from '../../kit/refusals.ts';
 import { type TcpProxy, tcpProxy } from '../../kit/tcp-proxy.ts';
 
 // The proxy makes the faults of other tests; here it is looked at itself, with a server that answers each line with "re:" in front.
@@ -122,5 +123,54 @@ describe('the proxy', () => {
     const next = await open();
     next.socket.write('a');
     await until(() => next.text === 're:a');
+  });
+});
+
+describe('the answers of brokers whose disks are full', () => {
+  const frame = (header: Buffer, rest = ''): Buffer => {
+    const lengths = Buffer.alloc(8);
+    lengths.writeUInt32BE(4 + header.length + rest.length, 0);
+    lengths.writeUInt32BE(header.length, 4);
+    return Buffer.concat([lengths, header, Buffer.from(rest)]);
+  };
+
+  it('refuse the writes of RocketMQ alone, each by its number', () => {
+    const request = (code: number): Buffer => frame(Buffer.from(JSON.stringify({ code, opaque: 77, flag: 0 })), 'body');
+    expect(rocketmqDiskFull(request(11))).toBeUndefined();
+    const answer = rocketmqDiskFull(request(310)) ?? Buffer.alloc(8);
+    expect(answer.readUInt32BE(0)).toBe(answer.length - 4);
+    expect(JSON.parse(answer.toString('utf8', 8))).toMatchObject({ code: 14, opaque: 77, flag: 1 });
+  });
+
+  it('refuse the writes of Pulsar alone, each by its producer and number', () => {
+    expect(pulsarDiskFull(frame(Buffer.from([8, 18])))).toBeUndefined();
+    // SEND of producer 5 with the sequence id 300.
+    const answer = pulsarDiskFull(frame(Buffer.from([8, 6, 50, 5, 8, 5, 16, 0xac, 2]), 'payload')) ?? Buffer.alloc(8);
+    expect(answer.readUInt32BE(0)).toBe(answer.length - 4);
+    expect([...answer.subarray(8, 19)]).toEqual([8, 8, 66, answer.length - 12, 8, 5, 16, 0xac, 2, 24, 2]);
+  });
+
+  it('reach the client in place of the server, whatever the reads tear apart', async () => {
+    await proxy.close();
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    const target = { host: '127.0.0.1', port: address.port };
+    proxy = await tcpProxy({
+      target,
+      refusal: (each) => (each.includes('no') ? Buffer.from('refused;') : undefined),
+    });
+    const client = await open();
+    const send = (text: string): void =>
+      void client.socket.write(Buffer.concat([Buffer.from([0, 0, 0, text.length]), Buffer.from(text)]));
+    send('no1');
+    await until(() => heard.endsWith('no1'));
+    proxy.refuse(true);
+    client.socket.write(Buffer.from([0, 0]));
+    await sleep(20);
+    client.socket.write(Buffer.from([0, 3, 0x6e, 0x6f, 0x32]));
+    send('yes');
+    await until(() => heard.endsWith('yes'));
+    expect(heard).not.toContain('no2');
+    await until(() => client.text.includes('refused;'));
   });
 });
