@@ -146,9 +146,7 @@ export class EntryQueue {
     const failure = serverError(error.error, error.message, `writing ${this.#options.topic}`);
     if (entry === undefined) return this.#doubt(failure);
     if (error.error === SERVER_ERROR.checksum && (++entry.checksumErrors >= MAX_CHECKSUM_ERRORS || !isIntact(entry))) {
-      return this.#fail(
-        new IsthmusError('INTERNAL', `${failure.message}; the batch is damaged in memory or on every way to the broker`),
-      );
+      return this.#fail(damage(entry, failure.message));
     }
     if (failure.retryable) this.#doubt(failure);
     else this.#fail(failure);
@@ -295,6 +293,13 @@ export class EntryQueue {
       ...(error === undefined ? {} : { code: error.code, error: error.message }),
     });
   }
+}
+
+/** An entry that is passed on may have come damaged: read once more it may be whole. */
+function damage(entry: Entry, message: string): IsthmusError {
+  return entry.batch === undefined
+    ? new IsthmusError('RECORD_DAMAGED', `${message}; the entry came damaged, or was damaged here`, { retryable: true })
+    : new IsthmusError('INTERNAL', `${message}; the batch is damaged in memory or on every way to the broker`);
 }
 
 function later(a: MessageId | undefined, b: MessageId): MessageId {

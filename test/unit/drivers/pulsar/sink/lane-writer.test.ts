@@ -305,6 +305,15 @@ describe('whole entries', () => {
     expect(budget.usedBytes).toBe(0);
   });
 
+  it('that come damaged end the writer, so that they are read again', async () => {
+    topic.fate = () => 9;
+    const entry = wholeEntry(45);
+    entry.bytes[entry.bytes.length - 1] = 0;
+    await passAll(writer, [entry]);
+    await expect.poll(() => failures.map(({ code, retryable }) => [code, retryable])).toEqual([['RECORD_DAMAGED', true]]);
+    expect(topic.sent).toHaveLength(1);
+  });
+
   it('are refused when they cannot be passed on', async () => {
     // The broker says that it takes a million bytes.
     const cases = [wholeEntry(1, 1_005_000), { ...wholeEntry(2), bytes: Buffer.from('nonsense') }];
