@@ -140,12 +140,13 @@ export class ReadLoop {
   async #attachOnce(): Promise<void> {
     const { lane, read, shared, wanted } = this.#options;
     const topic = await laneTopic(shared.pool, lane.topic, lane.lane);
-    const atLeast = this.#begun ? BEFORE_FIRST : await this.#look(topic);
+    const durable = read.onlook !== true;
+    const atLeast = this.#begun || !durable ? BEFORE_FIRST : await this.#look(topic);
     let subscription = await this.#subscribe(topic);
     if (this.#active === false) await this.#waitForTurn();
     let last = await subscription.last();
     const next = entryOf(wanted());
-    if (!this.#begun && last.markDelete !== undefined && compareIds(last.markDelete, next) >= 0) {
+    if (durable && !this.#begun && last.markDelete !== undefined && compareIds(last.markDelete, next) >= 0) {
       // Ahead of what is wanted: somebody has moved it, or it is new and the oldest entry is younger.
       await subscription.seek(next);
       subscription = await this.#subscribe(topic);
@@ -153,9 +154,10 @@ export class ReadLoop {
       last = await subscription.last();
     }
     // A new subscription stands at the earliest entry. What lies before `wanted` is done, or it would not be wanted.
-    if (last.markDelete !== undefined && compareIds(last.markDelete, atLeast) < 0) await subscription.acknowledge(atLeast);
+    if (durable && last.markDelete !== undefined && compareIds(last.markDelete, atLeast) < 0)
+      await subscription.acknowledge(atLeast);
     // It ends before what was read before: a topic that was made again in a cluster that was.
-    if (this.#begun && compareIds(last.id, this.#newest) < 0) await this.#look(topic);
+    if (durable && this.#begun && compareIds(last.id, this.#newest) < 0) await this.#look(topic);
     if (this.#stop.signal.aborted) throw this.#stop.signal.reason;
     this.#noteEnd(last);
     this.#begun = true;
@@ -221,14 +223,15 @@ export class ReadLoop {
   }
 
   async #subscribe(topic: string): Promise<Subscription> {
-    const { shared, read, onEntry } = this.#options;
+    const { shared, read, onEntry, wanted } = this.#options;
     const connection = await shared.pool.locate(topic);
     if (this.#stop.signal.aborted) throw this.#stop.signal.reason;
     this.#detach();
     this.#active = undefined;
     const subscription = await Subscription.open(connection, {
       topic,
-      name: read.group,
+      name: read.onlook === true ? scanName(shared.deps) : read.group,
+      from: read.onlook === true ? entryOf(wanted()) : undefined,
       consumerName: `isthmus-${Math.floor(shared.deps.random() * 2 ** 48).toString(36)}`,
       priority: this.#priority,
       message: (id, entry) => {

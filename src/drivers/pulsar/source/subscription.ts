@@ -5,13 +5,15 @@ import { encodeCumulativeAck, encodeDurableSubscribe, encodeSeek } from '../wire
 import { encodeGetLastMessageId, type LastMessageId } from '../wire/last-message-id.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import { serverError } from '../wire/server-error.ts';
-import { encodeFlow } from '../wire/subscribe.ts';
+import { encodeFlow, encodeSubscribe } from '../wire/subscribe.ts';
 
 export interface SubscriptionOptions {
   /** A partition or an unpartitioned topic. */
   readonly topic: string;
   readonly name: string;
   readonly consumerName: string;
+  /** An onlooker begins at this entry, with a subscription of its own that goes when it does; `undefined`: the durable one of this name, where it stands. */
+  readonly from: MessageId | undefined;
   /** The lowest one gets the messages. */
   readonly priority: number;
   readonly message: (id: MessageId, entry: Buffer) => void;
@@ -21,7 +23,7 @@ export interface SubscriptionOptions {
   readonly lost: (error: IsthmusError) => void;
 }
 
-/** Our place in a durable Failover subscription, until the broker closes it or the connection ends. */
+/** Our place in a durable Failover subscription (or in one that is only for looking), until the broker closes it or the connection ends. */
 export class Subscription {
   readonly connection: BrokerConnection;
   readonly #id: number;
@@ -37,7 +39,7 @@ export class Subscription {
   /** Subscribes, making the subscription at the earliest entry where there is none. Nothing comes before `flow`. Rejects with what the broker says. */
   static async open(connection: BrokerConnection, options: SubscriptionOptions): Promise<Subscription> {
     const subscription = new Subscription(connection, options);
-    const { topic, name, consumerName, priority } = options;
+    const { topic, name, consumerName, priority, from } = options;
     const consumerId = subscription.#id;
     connection.addReader(consumerId, {
       message: options.message,
@@ -50,7 +52,9 @@ export class Subscription {
     });
     try {
       await connection.request('success', `subscribing ${name} to ${topic}`, (id) =>
-        encodeDurableSubscribe(id, { topic, subscription: name, consumerId, consumerName, priority }),
+        from === undefined
+          ? encodeDurableSubscribe(id, { topic, subscription: name, consumerId, consumerName, priority })
+          : encodeSubscribe(id, { topic, subscription: name, consumerId, from }),
       );
     } catch (error) {
       subscription.close();
