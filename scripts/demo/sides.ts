@@ -64,7 +64,8 @@ export function rocketmqView(row: RocketmqRow): View {
     id: row.properties[idProperty] ?? null,
     key: row.properties['__SHARDINGKEY'] ?? null,
     bodySha256: row.bodySha256,
-    eventTime: row.bornTimestamp,
+    // A batch has one born time; what differs from it is told by the property.
+    eventTime: Number(row.properties['BORN_TIMESTAMP'] ?? row.bornTimestamp),
     storedAt: row.storeTimestamp,
     properties: row.properties,
   };
