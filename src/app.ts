@@ -5,6 +5,7 @@ import type { ClusterConfig, Config } from './config/types.ts';
 import { Supervisor } from './control/supervisor.ts';
 import { openPulsar } from './drivers/pulsar/driver.ts';
 import { openRocketmq } from './drivers/rocketmq/driver.ts';
+import { openRocketmqGrpc } from './drivers/rocketmq/grpc/driver.ts';
 import { toIsthmusError } from './errors.ts';
 import { createHttpApp } from './http/app.ts';
 import { serveHttp } from './http/serve.ts';
@@ -46,6 +47,7 @@ export function processDeps(level: Config['log']['level'], provenance: Config['p
 export function openClusters(config: Config, deps: ProcessDeps): Map<string, Cluster> {
   const open = (name: string, cluster: ClusterConfig): Cluster => {
     const own = { ...deps, log: deps.log.child({ cluster: name }) };
+    if (cluster.type === 'rocketmq' && 'driver' in cluster) return openRocketmqGrpc(name, cluster, own);
     if (cluster.type === 'rocketmq') return openRocketmq(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
     return openPulsar(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
   };
@@ -91,6 +93,7 @@ export async function startApp(config: Config, version: string): Promise<App> {
   const supervisor = new Supervisor({
     ...deps,
     leases,
+    windows: store.windows,
     region: config.region,
     version,
     clusters: new Map([...clusters].map(([name, cluster]) => [name, { cluster, region: config.clusters[name]?.region ?? '' }])),

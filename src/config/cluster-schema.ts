@@ -3,7 +3,14 @@ import { formatHostPort, type HostPort, name, type Parsed, parseHostPort, sameAd
 import { readSection } from './issues.ts';
 import { closest, type Finding, type Path } from './problems.ts';
 import type { ClusterType } from './topic-patterns.ts';
-import type { ClusterConfig, PulsarAuth, PulsarClusterConfig, RocketmqClusterConfig, TlsConfig } from './types.ts';
+import type {
+  ClusterConfig,
+  PulsarAuth,
+  PulsarClusterConfig,
+  RocketmqClusterConfig,
+  RocketmqProxyConfig,
+  TlsConfig,
+} from './types.ts';
 
 const MAX_ADDRESSES = 32;
 
@@ -64,6 +71,10 @@ const SECRET = 'A secret: write ${NAME} for an environment variable, or file:PAT
 
 const rocketmq = z.strictObject({
   type: z.literal('rocketmq'),
+  driver: z
+    .literal('remoting')
+    .optional()
+    .meta({ description: 'How the cluster is reached: remoting (the brokers themselves) or grpc (its proxy).' }),
   region,
   namesrv: z
     .array(address)
@@ -79,6 +90,28 @@ const rocketmq = z.strictObject({
     .optional()
     .meta({ description: 'For clusters with access control.' }),
   tls: tls.optional().meta({ description: 'Speaks TLS when present; {} trusts what the system trusts.' }),
+});
+
+const rocketmqProxy = z.strictObject({
+  type: z.literal('rocketmq'),
+  driver: z
+    .literal('grpc')
+    .meta({ description: 'Through the proxy, at least once: for clusters whose brokers cannot be reached.' }),
+  region,
+  endpoints: z
+    .array(address)
+    .min(1)
+    .max(MAX_ADDRESSES)
+    .meta({ description: 'Proxies, host:port.', examples: [['127.0.0.1:8081']] }),
+  namespace: z.string().prefault('').meta({ description: 'Namespace of topics and groups; none when empty.' }),
+  auth: z
+    .strictObject({
+      accessKey: text.meta({ description: 'Name of the account.' }),
+      secretKey: text.meta({ description: SECRET, examples: ['${ROCKETMQ_SECRET_KEY}'] }),
+    })
+    .optional()
+    .meta({ description: 'For clusters with access control.' }),
+  tls: z.boolean().prefault(false).meta({ description: 'Speaks TLS.' }),
 });
 
 const pulsar = z.strictObject({
@@ -106,7 +139,7 @@ const pulsar = z.strictObject({
 });
 
 /** One cluster of either kind, for the JSON schema. */
-export const clusterSchema: z.ZodType = z.discriminatedUnion('type', [rocketmq, pulsar]);
+export const clusterSchema: z.ZodType = z.union([rocketmq, rocketmqProxy, pulsar]);
 
 /** What a cluster's mapping says. */
 export interface ClusterReading {
@@ -145,6 +178,24 @@ function readRocketmq(raw: unknown, base: Path): ClusterReading {
     tls: tlsConfig(whole.tls),
   };
   return { config, type: 'rocketmq', addresses, findings: all };
+}
+
+function readRocketmqProxy(raw: unknown, base: Path): ClusterReading {
+  const { whole, fields, findings } = readSection(rocketmqProxy, raw, base);
+  const addresses = (fields.endpoints ?? []).map(sameAddressKey);
+  const config: RocketmqProxyConfig | undefined =
+    whole === undefined
+      ? undefined
+      : {
+          type: 'rocketmq',
+          driver: 'grpc',
+          region: whole.region,
+          endpoints: whole.endpoints.map(formatHostPort),
+          namespace: whole.namespace,
+          auth: whole.auth,
+          tls: whole.tls,
+        };
+  return { config: findings.length > 0 ? undefined : config, type: 'rocketmq', addresses, findings };
 }
 
 function pulsarAuth(fields: z.output<typeof pulsar>): PulsarAuth | undefined {
@@ -198,8 +249,9 @@ function readPulsar(raw: unknown, base: Path): ClusterReading {
 
 /** Validates one cluster; which fields there are depends on its type. */
 export function readCluster(raw: unknown, base: Path): ClusterReading {
-  const type: unknown = typeof raw === 'object' && raw !== null ? Reflect.get(raw, 'type') : undefined;
-  if (type === 'rocketmq') return readRocketmq(raw, base);
+  const field = (key: string): unknown => (typeof raw === 'object' && raw !== null ? Reflect.get(raw, key) : undefined);
+  const type = field('type');
+  if (type === 'rocketmq') return field('driver') === 'grpc' ? readRocketmqProxy(raw, base) : readRocketmq(raw, base);
   if (type === 'pulsar') return readPulsar(raw, base);
   const finding = ((): Finding => {
     if (typeof raw !== 'object' || raw === null || Array.isArray(raw))

@@ -62,6 +62,18 @@ export interface RocketmqClusterConfig {
   readonly tls: TlsConfig | undefined;
 }
 
+/** A RocketMQ cluster that is reached only through its gRPC proxy. */
+export interface RocketmqProxyConfig {
+  readonly type: 'rocketmq';
+  readonly driver: 'grpc';
+  readonly region: string;
+  /** `host:port` of each proxy. */
+  readonly endpoints: readonly string[];
+  readonly namespace: string;
+  readonly auth: { readonly accessKey: string; readonly secretKey: string } | undefined;
+  readonly tls: boolean;
+}
+
 export interface PulsarClusterConfig {
   readonly type: 'pulsar';
   readonly region: string;
@@ -80,4 +92,4 @@ export type PulsarAuth =
   | { readonly kind: 'token-file'; readonly path: string }
   | { readonly kind: 'tls' };
 
-export type ClusterConfig = RocketmqClusterConfig | PulsarClusterConfig;
+export type ClusterConfig = RocketmqClusterConfig | RocketmqProxyConfig | PulsarClusterConfig;

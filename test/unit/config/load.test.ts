@@ -189,7 +189,6 @@ limits: { readAhead: 48MB, inFlight: -1 }
       broken('127.0.0.1:9876', '127.0.0.1'),
       'clusters.rmq-east.namesrv[0] must be host:port, not "127.0.0.1"',
     ],
-    ['a driver key', broken('type: rocketmq,', 'type: rocketmq, driver: grpc,'), 'clusters.rmq-east.driver is not a known key'],
     [
       'a service URL of another kind',
       broken('pulsar://127.0.0.1', 'http://u:p@h'),
