@@ -63,6 +63,28 @@ export interface VerificationAnswer {
   readonly trouble: TroubleAnswer | null;
 }
 
+export interface ReplayAnswer {
+  readonly state: string;
+  readonly dryRun: boolean;
+  readonly topics: readonly {
+    readonly topic: string;
+    readonly deadLetterTopic: string;
+    readonly targetTopic: string;
+    readonly found: number;
+    readonly unfit: number;
+    readonly replayed: number;
+    readonly refused: number;
+  }[];
+  readonly letters: readonly {
+    readonly at: string;
+    readonly topic: string;
+    readonly lane: string;
+    readonly position: string;
+    readonly reason: string;
+  }[];
+  readonly trouble: TroubleAnswer | null;
+}
+
 export interface LaneAnswer {
   readonly topic: string;
   readonly lane: string;

@@ -68,6 +68,11 @@ export function mirrorName(text: string): MirrorName {
   return { link, name, path: `/v1/mirrors/${encodeURIComponent(link)}/${encodeURIComponent(name)}` };
 }
 
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number(text);
+}
+
 /** The list in an answer of the API, whose rows have the shape that it documents. */
 export function rowsOf<T>(answer: unknown, key: string): readonly T[] {
   const rows: unknown = typeof answer === 'object' && answer !== null ? Reflect.get(answer, key) : undefined;

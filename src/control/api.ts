@@ -4,6 +4,7 @@ import type { MirrorSpec } from '../model/mirror-spec.ts';
 import type { CheckItem } from '../spi/cluster.ts';
 import type { LaneExtent } from '../spi/source.ts';
 import type { MirrorKey } from '../spi/state-store.ts';
+import type { ReplayControl } from './replay-api.ts';
 import type { VerificationControl } from './verification-api.ts';
 
 /** What is wrong with something that goes on trying, or that has stopped. */
@@ -103,4 +104,5 @@ export interface Control {
   /** Closes and reopens all lanes, also stopped ones. */
   restartMirror(key: MirrorKey): Promise<MirrorStatus>;
   readonly verifications: VerificationControl;
+  readonly replays: ReplayControl;
 }

@@ -12,9 +12,10 @@ import type { MirrorKey, StateStore } from '../spi/state-store.ts';
 import type { ClusterStatus, Control, LaneStatus, MirrorStatus, ProcessStatus, TopicListing, Trouble } from './api.ts';
 import { endsOf, ManagedMirror } from './managed-mirror.ts';
 import { mirrorName, Registry, type WantedMirror } from './registry.ts';
+import { Replays } from './replays.ts';
 import { laneStatus, mirrorStatus } from './status.ts';
 import { toTrouble } from './trouble.ts';
-import { Verifications, type VerifiedMirror } from './verifications.ts';
+import { type VerificationHost, Verifications, type VerifiedMirror, verifiedMirror } from './verifications.ts';
 
 const STATE_CHECK_MILLIS = 3_000;
 const CLUSTER_CHECK_MILLIS = 10_000;
@@ -55,17 +56,19 @@ export class Supervisor implements Control {
   #changes: Promise<unknown> = Promise.resolve();
   #loops: Promise<void>[] = [];
   readonly verifications: Verifications;
+  readonly replays: Replays;
 
   constructor(deps: SupervisorDeps) {
     this.#deps = deps;
     this.#links = new Map(deps.links.map((link) => [link.name, link]));
     this.#registry = new Registry(deps.store, deps.fileMirrors);
     this.#startedAt = deps.clock.now();
-    const host = {
-      verified: (key: MirrorKey): VerifiedMirror => this.#verified(key),
-      whileStopped: (key: MirrorKey, run: () => Promise<void>): Promise<void> => this.#whileStopped(key, run),
+    const host: VerificationHost = {
+      verified: (key) => this.#verified(key),
+      whileStopped: (...stop) => this.#whileStopped(...stop),
     };
     this.verifications = new Verifications({ ...deps, host });
+    this.replays = new Replays({ ...deps, host });
   }
 
   /** Begins; returns at once. While the state store is away nothing is mirrored yet: without it, paused mirrors would run. */
@@ -80,6 +83,7 @@ export class Supervisor implements Control {
     const ending = [
       ...this.#loops,
       this.verifications.close(),
+      this.replays.close(),
       this.#changes.catch(() => undefined),
       ...[...this.#running.values()].map((mirror) => mirror.close()),
     ];
@@ -254,19 +258,11 @@ export class Supervisor implements Control {
     if (managed !== undefined) this.#deps.log.info('mirror-ended', { ...key });
   }
 
-  /** What a comparison of a mirror reads. */
   #verified(key: MirrorKey): VerifiedMirror {
     const { spec } = this.#registry.get(key);
     const link = this.#link(key.link);
-    const [source, target] = [this.#cluster(link.from), this.#cluster(link.to)];
-    const { reads } = endsOf(link, source, target);
-    if (target.source === undefined)
-      throw new IsthmusError(
-        'INVALID_REQUEST',
-        `verifying over the link ${link.name}: ${target.type} cannot be read back by this version`,
-      );
     const running = this.#running.get(mirrorName(key))?.mirror;
-    return { key, link, spec, source, target, reads, readsTarget: target.source, running };
+    return verifiedMirror({ key, link, spec, source: this.#cluster(link.from), target: this.#cluster(link.to), running });
   }
 
   #whileStopped(key: MirrorKey, run: () => Promise<void>): Promise<void> {

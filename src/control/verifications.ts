@@ -7,6 +7,7 @@ import type { Cluster } from '../spi/cluster.ts';
 import type { Log } from '../spi/log.ts';
 import type { Source } from '../spi/source.ts';
 import type { MirrorKey } from '../spi/state-store.ts';
+import { endsOf } from './managed-mirror.ts';
 import { mirrorName } from './registry.ts';
 import type { VerificationControl, VerificationRequest, VerificationStatus } from './verification-api.ts';
 import { VerificationRun, type VerificationRunDeps } from './verification-run.ts';
@@ -27,6 +28,18 @@ export interface VerifiedMirror {
   readonly readsTarget: Source;
   /** `undefined` while it does not run. */
   readonly running: Mirror | undefined;
+}
+
+/** A mirror with both its ends open for reading. Throws INVALID_REQUEST where a driver cannot read. */
+export function verifiedMirror(parts: Omit<VerifiedMirror, 'reads' | 'readsTarget'>): VerifiedMirror {
+  const { link, source, target } = parts;
+  const { reads } = endsOf(link, source, target);
+  if (target.source === undefined)
+    throw new IsthmusError(
+      'INVALID_REQUEST',
+      `reading back over the link ${link.name}: ${target.type} cannot be read by this version`,
+    );
+  return { ...parts, reads, readsTarget: target.source };
 }
 
 /** What comparing needs of whoever runs the mirrors. */

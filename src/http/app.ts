@@ -5,6 +5,7 @@ import { type ApiEnv, guard, logFailure, observe, problemResponse } from './guar
 import { clusterOperations } from './routes/clusters.ts';
 import { mirrorComponents, mirrorOperations } from './routes/mirrors.ts';
 import { processOperations } from './routes/process.ts';
+import { replayComponents, replayOperations } from './routes/replays.ts';
 import { verificationComponents, verificationOperations } from './routes/verifications.ts';
 
 export type HttpApp = OpenAPIHono<ApiEnv>;
@@ -15,7 +16,7 @@ function describe(app: HttpApp, version: string): object {
     scheme: 'bearer',
     description: 'A token of http.tokens in the configuration.',
   });
-  for (const [name, schema] of Object.entries({ ...mirrorComponents, ...verificationComponents }))
+  for (const [name, schema] of Object.entries({ ...mirrorComponents, ...replayComponents, ...verificationComponents }))
     app.openAPIRegistry.registerComponent('schemas', name, schema);
   return app.getOpenAPI31Document({
     openapi: '3.1.0',
@@ -50,6 +51,7 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
   };
   const operations = [
     ...mirrorOperations(deps),
+    ...replayOperations(deps),
     ...verificationOperations(deps),
     ...clusterOperations(deps),
     ...processOperations(deps),

@@ -3,7 +3,16 @@ import { Argument, type Command, InvalidArgumentError } from 'commander';
 import { readYaml } from '../../config/yaml-source.ts';
 import type { MirrorAnswer } from '../answers.ts';
 import { CliError, EXIT, type Io } from '../io.ts';
-import { type ApiOptions, apiOptions, type CliContext, connect, type MirrorName, mirrorName, toJson } from '../options.ts';
+import {
+  type ApiOptions,
+  apiOptions,
+  type CliContext,
+  connect,
+  type MirrorName,
+  mirrorName,
+  toJson,
+  wholeNumber,
+} from '../options.ts';
 import { showMirrors } from '../show.ts';
 
 interface AddOptions extends ApiOptions {
@@ -28,11 +37,6 @@ function property(text: string, before: Record<string, string[]> = {}): Record<s
   const [, name, value] = /^([^=]+)=(.+)$/su.exec(text) ?? [];
   if (name === undefined || value === undefined) throw new InvalidArgumentError('It must be NAME=VALUE.');
   return { ...before, [name]: [...(before[name] ?? []), value] };
-}
-
-function count(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
-  return Number(text);
 }
 
 /** The mapping of a mirror in a file: the same fields as in the configuration. */
@@ -96,7 +100,7 @@ export function addMirrorsAdd(parent: Command, { io }: CliContext): void {
     .option('--start <when>', 'earliest, latest, or a moment such as 2026-11-01T00:00:00Z')
     .option('--routing <mode>', 'identity or key')
     .option('--by <key>', 'key of the routing: default, sharding-key, keys or property:<name>')
-    .option('--partitions <n>', 'partitions of target topics that have to be created', count)
+    .option('--partitions <n>', 'partitions of target topics that have to be created', wholeNumber)
     .option('--tags <tags...>', 'only records with one of these tags')
     .option('--property <name=value>', 'only records with this property; repeat for more', property)
     .option('--on-bad-record <what>', 'stop-lane or dead-letter')

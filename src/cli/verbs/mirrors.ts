@@ -13,6 +13,7 @@ import {
 import { showMirrors } from '../show.ts';
 import { addMirrorsAdd } from './mirrors-add.ts';
 import { addMirrorChange } from './mirrors-change.ts';
+import { addMirrorsReplay } from './mirrors-replay.ts';
 
 /** `isthmus mirrors`, with the verbs that change one below it. */
 export function addMirrors(program: Command, context: CliContext): void {
@@ -52,6 +53,7 @@ export function addMirrors(program: Command, context: CliContext): void {
     'close and reopen all lanes of a mirror',
     'Also lanes that stopped: use it when what stopped them is mended.',
   );
+  addMirrorsReplay(command, context);
   addMirrorChange(
     command,
     context,

@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Argument, type Command } from 'commander';
 import type { VerificationAnswer } from '../answers.ts';
-import type { ApiClient } from '../api-client.ts';
 import { CliError, EXIT, type Io } from '../io.ts';
 import { type ApiOptions, apiOptions, type CliContext, connect, type MirrorName, mirrorName, toJson } from '../options.ts';
 import { progressLine, showVerification } from '../show-verification.ts';
+import { untilEnded } from '../until-ended.ts';
 
 interface VerifyOptions extends ApiOptions {
   readonly topics?: string[];
@@ -13,32 +12,11 @@ interface VerifyOptions extends ApiOptions {
   readonly repair?: boolean;
 }
 
-const FIRST_ASK_MILLIS = 100;
-const MAX_ASK_MILLIS = 1_000;
-/** A process that is restarted meanwhile does not know the comparison any more; one that is only busy answers again. */
-const MAX_FAILED_ASKS = 5;
-
 /** Whatever keeps a comparison from its end is told apart from differences, which are exit code 1. */
 function couldNotRun(error: unknown): unknown {
   return error instanceof CliError && error.exitCode === EXIT.failed
     ? new CliError(EXIT.input, error.message, error.details, error)
     : error;
-}
-
-async function untilEnded(api: ApiClient, io: Io, path: string): Promise<VerificationAnswer> {
-  let failed = 0;
-  for (let wait = FIRST_ASK_MILLIS; ; wait = Math.min(MAX_ASK_MILLIS, wait * 1.5)) {
-    await sleep(wait);
-    try {
-      const answer = (await api.get(path)) as VerificationAnswer;
-      failed = 0;
-      if (answer.state !== 'running') return answer;
-      io.progress?.(progressLine(answer));
-    } catch (error) {
-      if (error instanceof CliError && error.exitCode === EXIT.input) throw error;
-      if (++failed >= MAX_FAILED_ASKS) throw error;
-    }
-  }
 }
 
 async function verify(
@@ -53,17 +31,7 @@ async function verify(
     mirror: name,
     ...Object.fromEntries(given),
   })) as VerificationAnswer;
-  const path = `/v1/verifications/${started.id}`;
-  const released = io.onInterrupt?.(() => {
-    // Best effort: whoever interrupts does not want to wait for an answer.
-    api.send('DELETE', path).catch(() => undefined);
-  });
-  try {
-    return await untilEnded(api, io, path);
-  } finally {
-    released?.();
-    io.progress?.('');
-  }
+  return await untilEnded(api, io, `/v1/verifications/${started.id}`, progressLine);
 }
 
 const HELP = `

@@ -9,6 +9,7 @@ import { type MirrorSpec, PLAIN_RULES } from '../../../src/model/mirror-spec.ts'
 import { offsetPosition } from '../../../src/model/position.ts';
 import type { Log, LogFields } from '../../../src/spi/log.ts';
 import type { MirrorKey } from '../../../src/spi/state-store.ts';
+import { type FakeReplays, fakeReplays } from './fake-replays.ts';
 import { type FakeVerifications, fakeVerifications } from './fake-verifications.ts';
 
 export const ADMIN = 'an-admin-token-0123456789';
@@ -55,6 +56,7 @@ const LANE: LaneStatus = {
 /** A control room that holds its mirrors in memory. */
 export interface FakeControl extends Control {
   readonly verifications: FakeVerifications;
+  readonly replays: FakeReplays;
   readonly specs: Map<string, { link: string; spec: MirrorSpec; definedBy: 'file' | 'api'; paused: boolean }>;
   ready: boolean;
 }
@@ -148,6 +150,7 @@ export function fakeControl(overrides: Partial<Control> = {}): FakeControl {
     restartMirror: async (key) => status(key),
     ...overrides,
     verifications: fakeVerifications(),
+    replays: fakeReplays(),
   };
   return control;
 }

@@ -221,6 +221,7 @@ describe('/openapi.json', () => {
       '/v1/mirrors/{link}/{mirror}',
       '/v1/mirrors/{link}/{mirror}/lanes',
       '/v1/mirrors/{link}/{mirror}/pause',
+      '/v1/mirrors/{link}/{mirror}/replay',
       '/v1/mirrors/{link}/{mirror}/restart',
       '/v1/mirrors/{link}/{mirror}/resume',
       '/v1/status',
