@@ -1,5 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../../errors.ts';
 import { damaged } from '../documents.ts';
+import { readHolder } from './holder.ts';
 
 /** Primary result codes of SQLite (https://www.sqlite.org/rescode.html). */
 const BUSY = 5;
@@ -14,12 +15,16 @@ export function sqliteError(error: unknown, doing: string, path: string): Isthmu
   if (code === undefined || !(error instanceof Error)) return toIsthmusError(error);
   if (code === CORRUPT || code === NOT_A_DATABASE) return damaged(`the file ${path} (${error.message})`, error);
   if (code === BUSY) {
-    const hint =
-      'another process has it open. Stop that one, give each process a file of its own, or share a Redis (`state: redis://...`).';
+    const hint = `another process${readHolder(path)} has it open. Stop that one, give each process a file of its own, or share a Redis (\`state: redis://...\`).`;
     return new IsthmusError('STATE_UNAVAILABLE', `${doing} in the state file ${path}: ${hint}`, { cause: error });
   }
   const kind = CAN_PASS.includes(code) ? 'STATE_UNAVAILABLE' : 'INTERNAL';
   return new IsthmusError(kind, `${doing} in the state file ${path}: ${error.message}`, { cause: error });
+}
+
+/** Whether another process has the file, which can be waited for. */
+export function isTaken(error: unknown): boolean {
+  return error instanceof IsthmusError && resultCode(error.cause) === BUSY;
 }
 
 function resultCode(error: unknown): number | undefined {

@@ -7,14 +7,15 @@ import { newGeneration, type StateDeps } from '../deps.ts';
 import { formatCheckpoint, laneText, mirrorText, parseCheckpoint, parseMirrorText } from '../documents.ts';
 import { Leases } from '../leases.ts';
 import { sqliteError } from './errors.ts';
+import { writeHolder } from './holder.ts';
 import { type Call, laneLists, leaseTable, textOf } from './lists.ts';
 import { FileIndex } from './position-index.ts';
 import { migrate } from './schema.ts';
 import { durably, transaction } from './transaction.ts';
 import { fileWindows } from './windows.ts';
 
-/** How long a starting process waits for its predecessor to let go of the file. */
-const LOCK_WAIT_MILLIS = 2_000;
+/** How long SQLite waits for the file. Short, because nothing else happens meanwhile: whoever opens it tries again. */
+const LOCK_WAIT_MILLIS = 100;
 
 /**
  * State in one SQLite file, for one process. Creates the file and its folders.
@@ -92,11 +93,12 @@ function open(file: string): DatabaseSync {
     db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
     const opened = db;
     transaction(opened, () => migrate(opened, file));
+    writeHolder(file);
     return opened;
   } catch (error) {
     if (db?.isOpen) db.close();
     if (error instanceof Error && 'syscall' in error) {
-      throw new IsthmusError('STATE_UNAVAILABLE', `creating the folder of the state file ${file}: ${error.message}`, {
+      throw new IsthmusError('STATE_UNAVAILABLE', `making the state file ${file}: ${error.message}`, {
         cause: error,
       });
     }

@@ -12,6 +12,10 @@ const CELLS_PER_COMMAND = 1_024;
 /** Keys that `forget` looks at, at a time. */
 const SCAN_COUNT = 1_000;
 const NOTHING = Buffer.alloc(0);
+/** Buffers kept for the next command. New ones of this size for every command would keep the collector busy. */
+const MOST_SPARES = 32;
+const LARGEST_SPARE = 64 * 1024;
+const FIRST_BYTES = 1024;
 const SCRIPT_SHA = hash('sha1', WINDOW);
 
 type Action = 'claim' | 'confirm' | 'release' | 'report';
@@ -88,6 +92,8 @@ class RedisWindow implements DedupWindow {
     let report: WindowReport | undefined;
     for (const { bytes, count } of parts.length === 0 ? [{ bytes: NOTHING, count: 0 }] : parts) {
       const [answer, lossEpoch, complete] = await this.#run(action, bytes, count);
+      // Not after a failure: the bytes may wait for the socket still.
+      keepSpare(bytes);
       take?.(answer, count);
       report = { lossEpoch, completeMillis: complete };
     }
@@ -127,9 +133,21 @@ function partsOf(ids: WindowIds, which: 'all' | 'given'): Part[] {
   return parts;
 }
 
+const spares: Buffer[] = [];
+
+function keepSpare(bytes: Buffer): void {
+  const whole = Buffer.from(bytes.buffer);
+  const fits = bytes.byteOffset === 0 && whole.length >= FIRST_BYTES && whole.length <= LARGEST_SPARE;
+  if (fits && spares.length < MOST_SPARES) spares.push(whole);
+}
+
+function takeSpare(): Buffer {
+  return spares.pop() ?? Buffer.allocUnsafeSlow(FIRST_BYTES);
+}
+
 class RowWriter implements CellVisitor {
   readonly #done: (part: Part) => void;
-  #bytes = Buffer.allocUnsafe(256);
+  #bytes: Buffer = NOTHING;
   #end = 0;
   #cells = 0;
   #count = 0;
@@ -169,8 +187,7 @@ class RowWriter implements CellVisitor {
   finish(): void {
     if (this.#cells === 0) return;
     this.#done({ bytes: this.#bytes.subarray(0, this.#end), count: this.#count });
-    // What was handed over may still be on its way to the socket.
-    this.#bytes = Buffer.allocUnsafe(256);
+    this.#bytes = NOTHING;
     this.#end = 0;
     this.#cells = 0;
     this.#count = 0;
@@ -182,8 +199,9 @@ class RowWriter implements CellVisitor {
   }
 
   #reserve(bytes: number): void {
+    if (this.#bytes.length === 0) this.#bytes = takeSpare();
     if (this.#end + bytes <= this.#bytes.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#end + bytes));
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#end + bytes));
     this.#bytes.copy(grown, 0, 0, this.#end);
     this.#bytes = grown;
   }

@@ -7,9 +7,10 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { offsetPosition } from '../../../src/model/position.ts';
-import type { Log } from '../../../src/spi/log.ts';
+import type { Log, LogFields } from '../../../src/spi/log.ts';
 import type { Checkpoint, MirrorKey, StateStore } from '../../../src/spi/state-store.ts';
 import { openFileState } from '../../../src/state/file/file-state.ts';
+import { openState } from '../../../src/state/open.ts';
 
 const KEY: MirrorKey = { link: 'l', mirror: 'm' };
 const quiet = (): void => undefined;
@@ -34,7 +35,8 @@ async function firstLine(child: ReturnType<typeof spawn>): Promise<string> {
   throw new Error('the process said nothing');
 }
 
-describe('state file', () => {
+// Several tests start processes, which takes long where the machine is busy.
+describe('state file', { timeout: 60_000 }, () => {
   let directory: string;
   let path: string;
   const stores: StateStore[] = [];
@@ -60,11 +62,49 @@ describe('state file', () => {
     const first = otherProcess(path, 'console.log(await store.generation()); setInterval(() => undefined, 1_000);');
     const generation = await firstLine(first);
     expect(opened).toThrow(
-      expect.objectContaining({ code: 'STATE_UNAVAILABLE', message: expect.stringContaining('another process has it open') }),
+      expect.objectContaining({
+        code: 'STATE_UNAVAILABLE',
+        message: expect.stringMatching(/another process \(pid \d+\) has it open/),
+      }),
     );
     first.kill('SIGKILL');
     await once(first, 'exit');
     expect(await opened().generation()).toBe(generation);
+  });
+
+  it('is waited for while another process has it, whose number the log tells, and opened when that has ended', async () => {
+    const first = otherProcess(path, 'console.log(await store.generation()); setInterval(() => undefined, 1_000);');
+    const generation = await firstLine(first);
+    const reasons: unknown[] = [];
+    const waited = Promise.withResolvers<void>();
+    const warn = (_: string, fields?: LogFields): void => {
+      reasons.push(fields?.['reason']);
+      waited.resolve();
+    };
+    const opening = openState({ kind: 'file', path }, { ...deps, log: { ...log, warn } });
+    await waited.promise;
+    first.kill('SIGKILL');
+    const store = await opening;
+    stores.push(store);
+    expect(await store.generation()).toBe(generation);
+    expect(reasons).toEqual([expect.stringContaining(`another process (pid ${first.pid}) has it open`)]);
+  });
+
+  it('is not waited for without end, nor for any other trouble', async () => {
+    opened();
+    let millis = 0;
+    const sleeps: number[] = [];
+    const sleep = async (pause: number): Promise<void> => {
+      sleeps.push(pause);
+      millis += 10_000;
+    };
+    const hurried = { ...deps, clock: { ...systemClock, monotonic: () => millis, sleep } };
+    await expect(openState({ kind: 'file', path }, hurried)).rejects.toMatchObject({ code: 'STATE_UNAVAILABLE' });
+    expect(sleeps).toHaveLength(3);
+    await writeFile(join(directory, 'occupied'), '');
+    const inside = join(directory, 'occupied', 'state.db');
+    await expect(openState({ kind: 'file', path: inside }, hurried)).rejects.toMatchObject({ code: 'STATE_UNAVAILABLE' });
+    expect(sleeps).toHaveLength(3);
   });
 
   it('is refused to a second store of the same process', () => {
