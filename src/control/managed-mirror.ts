@@ -10,6 +10,7 @@ import type { MarkCodec } from '../model/provenance.ts';
 import { takesTopic, targetTopicOf } from '../model/topic-name.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { Cluster } from '../spi/cluster.ts';
+import type { DedupWindows } from '../spi/dedup-window.ts';
 import type { Log } from '../spi/log.ts';
 import type { Recorder } from '../spi/recorder.ts';
 import type { Sink } from '../spi/sink.ts';
@@ -35,6 +36,7 @@ export interface ManagedDeps {
   readonly random: () => number;
   readonly marks: MarkCodec;
   readonly leases: LeaseKeeper;
+  readonly windows: DedupWindows;
   readonly budget: ByteBudget;
   /** Whether another mirror of the link has this source topic already; its name, for the message. */
   readonly ownerOf: (topic: string, asking: MirrorKey) => string | undefined;
@@ -159,6 +161,7 @@ export class ManagedMirror {
       random,
       marks: this.#deps.marks,
       leases: this.#deps.leases,
+      windows: this.#deps.windows,
     };
     return new Mirror(
       { key: this.key, context, store, recorder, group: groupName(this.key, this.#target.name, this.spec) },

@@ -6,6 +6,7 @@ import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
 import type { MarkCodec } from '../model/provenance.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { CheckItem, Cluster } from '../spi/cluster.ts';
+import type { DedupWindows } from '../spi/dedup-window.ts';
 import type { Log } from '../spi/log.ts';
 import type { Recorder } from '../spi/recorder.ts';
 import type { MirrorKey, StateStore } from '../spi/state-store.ts';
@@ -35,6 +36,7 @@ export interface SupervisorDeps {
   readonly random: () => number;
   readonly marks: MarkCodec;
   readonly leases: LeaseKeeper;
+  readonly windows: DedupWindows;
   readonly budget: ByteBudget;
 }
 
@@ -228,9 +230,9 @@ export class Supervisor implements Control {
 
   #startMirror(wanted: WantedMirror): void {
     const link = this.#link(wanted.key.link);
-    const { store, clock, log, recorder, random, marks, leases, budget } = this.#deps;
+    const { store, clock, log, recorder, random, marks, leases, windows, budget } = this.#deps;
     const ownerOf = (topic: string, asking: MirrorKey): string | undefined => this.#ownerOf(topic, asking);
-    const deps = { store, clock, log, recorder, random, marks, leases, budget, ownerOf };
+    const deps = { store, clock, log, recorder, random, marks, leases, windows, budget, ownerOf };
     if (this.#abort.signal.aborted) return;
     const managed = new ManagedMirror(wanted.key, link, wanted.spec, this.#cluster(link.from), this.#cluster(link.to), deps);
     this.#running.set(mirrorName(wanted.key), managed);

@@ -86,6 +86,12 @@ export class WindowIds {
     this.#add(this.#spaceNumber(space), 1, major, minor, index, batch.major[row], batch.minor[row], batch.index[row]);
   }
 
+  /** `count` neighbours from `first` on, read at `place` and its neighbours. */
+  addRunAt(space: string, first: Position, count: number, place: Position): void {
+    const { major, minor, index } = first;
+    if (count > 0) this.#add(this.#spaceNumber(space), count, major, minor, index, place.major, place.minor, place.index);
+  }
+
   /** `count` neighbours from `first` on, read there. */
   addRun(space: string, { major, minor, index }: Position, count: number): void {
     if (count > 0) this.#add(this.#spaceNumber(space), count, major, minor, index, major, minor, index);

@@ -57,6 +57,13 @@ const TABLE = {
     per: 'lane',
     help: 'Records whose mark could not be read, was not sealed with our secret, or does not speak of them. They are mirrored as records of the source itself.',
   },
+  uncheckedRecords: {
+    kind: 'counter',
+    name: 'isthmus_unchecked_records_total',
+    unit: 'records',
+    per: 'lane',
+    help: 'Records that were mirrored without their dedup window while it was away, as onStateLoss: continue wants it. What came another way may be there twice.',
+  },
   deadLetters: {
     kind: 'counter',
     name: 'isthmus_dead_letters_total',

@@ -11,6 +11,7 @@ export class LaneTotals implements LaneRecorder {
   storedRecords = 0;
   storedBytes = 0;
   damagedMarkRecords = 0;
+  uncheckedRecords = 0;
   deadLetters = 0;
   recoveries = 0;
   resentRecords = 0;
@@ -46,6 +47,10 @@ export class LaneTotals implements LaneRecorder {
 
   damagedMarks(records: number): void {
     this.damagedMarkRecords += records;
+  }
+
+  unchecked(records: number): void {
+    this.uncheckedRecords += records;
   }
 
   deadLetter(): void {

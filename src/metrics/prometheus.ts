@@ -67,6 +67,7 @@ function laneSeries(registry: Registry): { open(labels: LaneLabels): LaneTotals;
     'storedRecords',
     'storedBytes',
     'damagedMarkRecords',
+    'uncheckedRecords',
     'deadLetters',
     'recoveries',
     'resentRecords',

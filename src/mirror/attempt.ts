@@ -1,7 +1,7 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
 import { untilAborted, within } from '../lib/abort.ts';
 import { needsRecords } from '../model/mirror-spec.ts';
-import { formatPosition, type Position } from '../model/position.ts';
+import { comparePositions, entryAtOrAfter, formatPosition, type Position } from '../model/position.ts';
 import type { Log } from '../spi/log.ts';
 import type { LaneWriter, Stored } from '../spi/sink.ts';
 import type { LaneReader } from '../spi/source.ts';
@@ -11,6 +11,14 @@ import { LEAVE_MILLIS, leave } from './leave.ts';
 import type { Progress } from './progress.ts';
 import { Pump, type PumpOptions } from './pump.ts';
 import { believedEnd, disbelieveBeyond, type Recovery, recover, startOver, wholeFrom } from './recovery.ts';
+import { StoredInPart } from './window/groups.ts';
+import { LaneWindow } from './window/lane-window.ts';
+
+/**
+ * A claim in a dedup window ends by itself after this time. Long enough for a process that was killed to come back and find what it has stored; as long another way may wait for
+ * records that a process has claimed which does not come back.
+ */
+const CLAIM_MILLIS = 120_000;
 
 /** What the attempts of a lane hand on to each other. */
 export interface LaneMemory {
@@ -20,6 +28,8 @@ export interface LaneMemory {
   rewoundTo: Position | undefined;
   /** Whether something that was sent to the target may still be on its way there. */
   unsettled: boolean;
+  /** Whole entries are passed on from here on: of one before, the target has a part. */
+  apartUpTo: Position | undefined;
 }
 
 /** What an attempt tells its lane. */
@@ -61,10 +71,18 @@ export class Attempt {
   /** Whether the attempt has all its writers. */
   #opened = false;
   #writerFailed = false;
+  /** Whether records of ours may have ids that the dedup window knows from others: the source has used their positions before. */
+  #positionsUsedAgain = false;
+  #window: LaneWindow | undefined;
   #detached = false;
 
   constructor(parts: AttemptParts) {
     this.#parts = parts;
+  }
+
+  /** The dedup window, while it is used. */
+  get window(): LaneWindow | undefined {
+    return this.#window;
   }
 
   /** Whether records flow. */
@@ -102,12 +120,16 @@ export class Attempt {
       const recovery = await untilAborted(this.#recover(), signal);
       events.onTroublesOver();
       memory.shared = false;
+      this.#window = await untilAborted(this.#openWindow(), signal);
       const watermark = progress.begin(recovery);
       const reader = await untilAborted(this.#openReader(recovery), signal, (late) => void this.#leave(late.close()));
       this.#reader = reader;
       events.onReader(reader);
       await this.#commitFirst(reader, recovery.from);
       await this.#pumpUntilClosed({ watermark, stored: recovery.stored, reader, writers: this.#writers });
+    } catch (error) {
+      if (error instanceof StoredInPart) memory.apartUpTo = entryAtOrAfter({ ...error.entry, index: 0 });
+      throw error;
     } finally {
       this.#pump = undefined;
       this.#abort.abort(new IsthmusError('CLOSED', 'running a lane: this attempt is over'));
@@ -145,10 +167,11 @@ export class Attempt {
   }
 
   async #pumpUntilClosed(parts: Pick<PumpOptions, 'watermark' | 'stored' | 'reader' | 'writers'>): Promise<void> {
-    const { context, plan, recorder, log, memory, events } = this.#parts;
+    const { context, plan, recorder, log, memory, events, progress } = this.#parts;
     const { signal } = this.#abort;
     if (signal.aborted) throw signal.reason;
-    this.#pump = new Pump({
+    const window = this.#window;
+    const pump = new Pump({
       ...parts,
       context,
       plan,
@@ -161,7 +184,10 @@ export class Attempt {
       },
       onDropped: (records) => events.onDropped(records),
       onDeadLetter: () => events.onDeadLetter(),
+      window: window === undefined ? undefined : { window, onWaiting: (error) => this.#showWindow(error) },
     });
+    progress.holdBy(() => pump.unconfirmedFrom);
+    this.#pump = pump;
     events.onPhase('running');
     await this.#pump.run();
   }
@@ -200,12 +226,43 @@ export class Attempt {
     });
   }
 
+  #wholeFrom(recovery: Recovery): Position {
+    const { apartUpTo } = this.#parts.memory;
+    const from = wholeFrom(recovery);
+    return apartUpTo !== undefined && comparePositions(apartUpTo, from) > 0 ? apartUpTo : from;
+  }
+
+  async #openWindow(): Promise<LaneWindow | undefined> {
+    const { context, plan, log } = this.#parts;
+    const { spec, windows, targetCluster, clock } = context;
+    const { dedup } = spec;
+    if (dedup === undefined) return undefined;
+    if (windows === undefined) throw new IsthmusError('INTERNAL', 'opening a dedup window: nobody keeps any');
+    // Records under used positions would be taken for those that had them before, and be lost.
+    if (this.#positionsUsedAgain) await windows.forget(targetCluster, plan.targetTopic);
+    const { windowMillis, maxIds, onStateLoss } = dedup;
+    const owner = [context.link, spec.name, context.sourceCluster, plan.lane.topic, plan.lane.lane].join(' ');
+    const window = windows.open(targetCluster, plan.targetTopic, owner, { windowMillis, maxIds, claimMillis: CLAIM_MILLIS });
+    return new LaneWindow({
+      window,
+      onStateLoss,
+      clock,
+      log,
+      signal: this.#abort.signal,
+      onTrouble: (error) => this.#showWindow(error),
+    });
+  }
+
+  #showWindow(error: IsthmusError | undefined): void {
+    if (!this.#abort.signal.aborted) this.#parts.events.onTrouble('window', error);
+  }
+
   #openReader(recovery: Recovery): Promise<LaneReader> {
     const { context, plan, group } = this.#parts;
     return context.source.openLane(plan.lane, recovery.from, {
       group,
       budget: context.budget,
-      wholeFrom: takesWhole(context) ? wholeFrom(recovery) : undefined,
+      wholeFrom: takesWhole(context) ? this.#wholeFrom(recovery) : undefined,
       onTrouble: (error) => this.#onTrouble('reader', error),
     });
   }
@@ -216,11 +273,15 @@ export class Attempt {
     const { lane, targetTopic, partitions } = this.#parts.plan;
     const plan = { sourceCluster, lane, targetTopic, partitions, start: spec.start, group };
     if (memory.shared && memory.rewoundTo === undefined) await this.#learnFromStore();
+    this.#positionsUsedAgain = memory.rewoundTo !== undefined;
     const checkpoint =
       memory.rewoundTo === undefined ? progress.checkpoint : await startOver(sink, plan, memory.rewoundTo, clock.now());
     const recovery = await recover(source, sink, { ...plan, checkpoint });
     const end = await believedEnd(recovery, source, lane, clock, this.#abort.signal);
-    if (end !== undefined && disbelieveBeyond(recovery, end)) log.warn('source-went-back', { sourceEnd: formatPosition(end) });
+    if (end !== undefined && disbelieveBeyond(recovery, end)) {
+      this.#positionsUsedAgain = true;
+      log.warn('source-went-back', { sourceEnd: formatPosition(end) });
+    }
     recorder.recovered(0, recovery.foundRecords);
     log.info('lane-recovered', {
       from: formatPosition(recovery.from),

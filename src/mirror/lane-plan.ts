@@ -4,6 +4,7 @@ import type { LaneId } from '../model/lane.ts';
 import type { MirrorSpec } from '../model/mirror-spec.ts';
 import type { MarkCodec } from '../model/provenance.ts';
 import type { Clock } from '../spi/clock.ts';
+import type { DedupWindows } from '../spi/dedup-window.ts';
 import type { Log } from '../spi/log.ts';
 import type { LaneRecorder } from '../spi/recorder.ts';
 import type { Sink } from '../spi/sink.ts';
@@ -26,6 +27,8 @@ export interface MirrorContext {
   readonly marks: MarkCodec;
   /** Used for targets that keep no other writer out. */
   readonly leases: LeaseKeeper;
+  /** Needed by mirrors with a dedup rule. */
+  readonly windows?: DedupWindows | undefined;
 }
 
 export interface LanePlan {

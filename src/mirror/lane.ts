@@ -43,7 +43,7 @@ export class Lane {
   #closing: Promise<void> | undefined;
   #running: Promise<void> | undefined;
   readonly #parts: LaneParts;
-  readonly #memory: LaneMemory = { shared: false, rewoundTo: undefined, unsettled: false };
+  readonly #memory: LaneMemory = { shared: false, rewoundTo: undefined, unsettled: false, apartUpTo: undefined };
   readonly #lease: LaneLease | undefined;
   readonly gaps: GapNote[] = [];
   recordsStored = 0;
@@ -67,6 +67,11 @@ export class Lane {
 
   get next(): Position | undefined {
     return this.#progress.next;
+  }
+
+  /** Whether records are checked in a dedup window now; `undefined` where the mirror has none, or the lane does not run. */
+  get windowInForce(): boolean | undefined {
+    return this.#attempt?.window?.inForce;
   }
 
   get reader(): LaneReader | undefined {
@@ -133,7 +138,7 @@ export class Lane {
   }
 
   async #commitTo(reader: LaneReader): Promise<void> {
-    const next = this.#progress.next;
+    const next = this.#progress.place;
     if (next === undefined || (this.#committed !== undefined && comparePositions(next, this.#committed) === 0)) return;
     try {
       await reader.commit(next);

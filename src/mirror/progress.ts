@@ -1,4 +1,4 @@
-import type { Position } from '../model/position.ts';
+import { comparePositions, type Position } from '../model/position.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { Checkpoint, IndexEntry } from '../spi/state-store.ts';
 import type { LanePlan } from './lane-plan.ts';
@@ -20,6 +20,7 @@ export class Progress {
   #places: TargetPlaces | undefined;
   #pendingIndex: IndexEntry[] = [];
   #dirty = false;
+  #heldFrom: () => Position | undefined = () => undefined;
 
   constructor(plan: LanePlan, clock: Clock) {
     this.#plan = plan;
@@ -48,6 +49,17 @@ export class Progress {
     return this.#watermark?.next ?? this.#checkpoint?.next;
   }
 
+  /** What may be kept as the lane's place: everything before is safe, and whoever has to know of it knows. */
+  get place(): Position | undefined {
+    const [next, held] = [this.next, this.#heldFrom()];
+    return next !== undefined && held !== undefined && comparePositions(held, next) < 0 ? held : next;
+  }
+
+  /** Places do not pass this one; asked each time. */
+  holdBy(heldFrom: () => Position | undefined): void {
+    this.#heldFrom = heldFrom;
+  }
+
   get oldestStoreTime(): number | undefined {
     return this.#watermark?.oldestStoreTime;
   }
@@ -66,6 +78,7 @@ export class Progress {
   /** Begins an attempt with what the look at the target has shown. */
   begin(recovery: Recovery): Watermark {
     this.#watermark = new Watermark(recovery.from);
+    this.#heldFrom = () => undefined;
     this.#places = new TargetPlaces(recovery.targets, this.#plan.partitions);
     for (const entry of recovery.found) {
       // Without this the place would pass a found batch whose records lie beyond the watermark, and the next look would miss them.
@@ -100,7 +113,7 @@ export class Progress {
   refresh(): void {
     // Before the source knows the lane it has no place at all: another process may have begun it elsewhere meanwhile.
     if (!this.#known || !this.#dirty || this.#watermark === undefined || this.#places === undefined) return;
-    const { next } = this.#watermark;
+    const next = this.place ?? this.#watermark.next;
     const { lane, targetTopic } = this.#plan;
     const places = [...this.#places.at(next)].map(([partition, place]) => [partitionKey(targetTopic, partition), place] as const);
     this.#checkpoint = { lane, next, targets: Object.fromEntries(places), time: this.#clock.now() };

@@ -6,14 +6,20 @@ import type { RecordBatch } from '../model/record-batch.ts';
 import type { Log } from '../spi/log.ts';
 import type { DropReason, LaneRecorder } from '../spi/recorder.ts';
 import type { LaneWriter } from '../spi/sink.ts';
-import type { Delivery, LaneReader } from '../spi/source.ts';
+import type { Delivery, LaneReader, Source } from '../spi/source.ts';
 import type { Stage, Verdicts } from '../spi/stage.ts';
 import { BadRecords } from './bad-records.ts';
+import { type Intake, PlainIntake } from './intake.ts';
 import type { GapNote, LanePlan, MirrorContext } from './lane-plan.ts';
+import { LEAVE_MILLIS } from './leave.ts';
 import type { PositionSet } from './position-set.ts';
 import { MAX_ROUND_RECORDS } from './recovery.ts';
 import { stagesOf } from './stages/stages.ts';
 import type { Watermark } from './watermark.ts';
+import { ClaimingIntake } from './window/claiming-intake.ts';
+import type { Judged } from './window/groups.ts';
+import type { LaneWindow } from './window/lane-window.ts';
+import { idsBy } from './window/record-ids.ts';
 import { Writers } from './writers.ts';
 
 export interface PumpOptions {
@@ -25,6 +31,8 @@ export interface PumpOptions {
   /** Records at or after the start that the target has already. */
   readonly stored: PositionSet;
   readonly recorder: LaneRecorder;
+  /** The dedup window of the target topic, where there is one. */
+  readonly window?: { readonly window: LaneWindow; readonly onWaiting: (error: IsthmusError | undefined) => void } | undefined;
   readonly log: Log;
   /** Aborts with the error of a writer that has given up. */
   readonly failure: AbortSignal;
@@ -49,8 +57,9 @@ const MAX_OUTSTANDING = 8_192;
  */
 export class Pump {
   readonly #options: PumpOptions;
-  readonly #stages: readonly Stage[];
-  readonly #verdicts: Verdicts = [];
+  readonly #intake: Intake;
+  /** Of the batch that is being handed out. */
+  #verdicts: Verdicts = [];
   readonly #writers: Writers;
   readonly #bad: BadRecords;
   readonly #stop = new AbortController();
@@ -65,7 +74,7 @@ export class Pump {
 
   constructor(options: PumpOptions) {
     this.#options = options;
-    this.#stages = stagesOf(options);
+    this.#intake = openIntake(options);
     this.#writers = new Writers(options.context.sink, options.plan, options.writers);
     this.#bad = new BadRecords(options);
   }
@@ -84,8 +93,14 @@ export class Pump {
     await within(this.#done?.catch(() => undefined) ?? Promise.resolve(), clock, graceMillis);
   }
 
+  /** A checkpoint must not pass this place yet. */
+  get unconfirmedFrom(): Position | undefined {
+    return this.#intake.unconfirmedFrom;
+  }
+
   /** A batch was stored: the open one may leave now, and reading may go on. */
   onRoom(): void {
+    this.#intake.safe(this.#options.watermark.next);
     if (this.#starved) this.#writers.flushWhatMay();
     this.#wakeForRoom();
   }
@@ -102,27 +117,35 @@ export class Pump {
     try {
       while (!this.#stop.signal.aborted && !failure.aborted) {
         await this.#awaitRoom();
-        const delivery = reader.poll() ?? (await this.#awaitDelivery());
-        if (delivery === undefined) break;
-        if (delivery.kind === 'gap') await this.#passGap(delivery);
-        else await this.#take(delivery.batch);
+        const judged = this.#intake.poll() ?? (await this.#awaitNext());
+        if (judged === undefined) break;
+        if (judged.kind === 'gap') await this.#passGap(judged);
+        else await this.#take(judged.batch, judged.verdicts);
       }
     } catch (error) {
       // A writer that was closed because another one failed says only that it was closed.
       if (!failure.aborted) throw error;
     } finally {
       failure.removeEventListener('abort', onFailure);
+      void this.#intake.close();
     }
     // Whoever runs the pump closes the writers when it has ended, so it ends when they have nothing left.
     if (!failure.aborted) await this.#settle(this.#settleUntil);
+    await this.#confirmSafe();
     if (failure.aborted) throw toIsthmusError(failure.reason);
   }
 
-  async #awaitDelivery(): Promise<Delivery | undefined> {
+  /** Lets whoever has to know of what is stored hear of it, before the last checkpoint. */
+  async #confirmSafe(): Promise<void> {
+    this.#intake.safe(this.#options.watermark.next);
+    await within(this.#intake.settle(), this.#options.context.clock, LEAVE_MILLIS);
+  }
+
+  async #awaitNext(): Promise<Judged | undefined> {
     this.#starved = true;
     this.#writers.flushWhatMay();
     try {
-      return await untilAborted(this.#options.reader.read(), this.#stop.signal, (late) => {
+      return await untilAborted(this.#intake.read(), this.#stop.signal, (late) => {
         if (late.kind === 'records') late.batch.release();
       });
     } catch (error) {
@@ -151,12 +174,13 @@ export class Pump {
     this.#roomWanted = undefined;
   }
 
-  async #take(batch: RecordBatch): Promise<void> {
+  async #take(batch: RecordBatch, verdicts: Verdicts): Promise<void> {
     try {
       // Nothing in it: a reader may hand out what is left when all of an answer was of no use.
       if (batch.count === 0) return;
       this.#taken = true;
-      this.#judge(batch);
+      this.#verdicts = verdicts;
+      this.#announce(batch);
       for (let i = 0; i < batch.count; ) {
         const until = this.#roundEnd(i, batch.count);
         i = this.#appendFrom(batch, i, until);
@@ -177,24 +201,21 @@ export class Pump {
     return Math.min(count, i + MAX_ROUND_RECORDS - this.#roundRecords);
   }
 
-  /** Runs the stages and announces the batch to the watermark, before its first record goes to a writer. */
-  #judge(batch: RecordBatch): void {
-    const { recorder, watermark, context } = this.#options;
-    const verdicts = this.#verdicts;
-    verdicts.length = batch.count;
-    verdicts.fill(undefined);
-    for (const stage of this.#stages) stage(batch, verdicts);
+  /** Announces the batch to the watermark, before its first record goes to a writer. */
+  #announce(batch: RecordBatch): void {
+    const { recorder, watermark } = this.#options;
     let droppedRows = 0;
     let droppedRecords = 0;
-    for (const [reason, { rows, records }] of countDropped(batch, verdicts)) {
+    for (const [reason, { rows, records }] of countDropped(batch, this.#verdicts)) {
       recorder.dropped(reason, records);
       droppedRows += rows;
       droppedRecords += records;
     }
     if (droppedRecords > 0) this.#options.onDropped(droppedRecords);
     recorder.read(recordsIn(batch), batch.heldBytes);
-    const end = batch.end ?? context.source.next(batch.positionAt(batch.count - 1));
+    const end = endOf(batch, this.#options.context.source);
     watermark.begin(batch.positionAt(0), end, batch.storeTime[0] ?? 0, batch.count - droppedRows);
+    if (droppedRows === batch.count) this.#intake.safe(watermark.next);
   }
 
   /** Hands rows from number `from` up to `until` to their writers; gives the number of the one that stumbled, or `until`. */
@@ -239,10 +260,15 @@ export class Pump {
     const { watermark, failure } = this.#options;
     if (this.#bad.stopsLane) {
       await this.#settle();
-      if (this.#writers.inFlight === 0 && !failure.aborted) watermark.stopAt(batch.positionAt(i));
+      if (this.#writers.inFlight === 0 && !failure.aborted) {
+        watermark.stopAt(batch.positionAt(i));
+        this.#intake.stopAt(batch, i);
+        await this.#confirmSafe();
+      }
       throw this.#bad.error(code, batch, i, reason);
     }
     await this.#bad.keep(batch, i, reason);
+    this.#intake.skip(batch, i);
     watermark.stored({ first: batch.positionAt(i), count: 1 });
     this.#options.onDeadLetter();
   }
@@ -290,6 +316,36 @@ export class Pump {
       : 'whether its tail was cut or it was made again cannot be told; add a mirror with the right start for it';
     throw new IsthmusError('SOURCE_REWOUND', `${what}; ${advice}`, { retryable: known });
   }
+}
+
+/** Where the lane goes on after a batch. */
+function endOf(batch: RecordBatch, source: Pick<Source, 'next'>): Position {
+  return batch.end ?? source.next(batch.positionAt(batch.count - 1));
+}
+
+/** Batches as they come, or, with a dedup window, after their ids were claimed. */
+function openIntake(options: PumpOptions): Intake {
+  const { reader, context, plan, window } = options;
+  const judgeWith = (witness?: Stage) => {
+    const stages = stagesOf({ ...options, witness });
+    return (batch: RecordBatch, verdicts: Verdicts): void => {
+      for (const stage of stages) stage(batch, verdicts);
+    };
+  };
+  const { clock, random, source, sourceCluster } = context;
+  const { dedup } = context.spec;
+  if (window === undefined || dedup === undefined) return new PlainIntake(reader, judgeWith());
+  const parts = {
+    reader,
+    window: window.window,
+    addIds: idsBy(dedup.id, sourceCluster, plan.lane),
+    clock,
+    random,
+    endOf: (batch: RecordBatch) => endOf(batch, source),
+    onUnchecked: (records: number) => options.recorder.unchecked(records),
+    onWaiting: window.onWaiting,
+  };
+  return new ClaimingIntake(parts, judgeWith);
 }
 
 /** Records in a batch: its rows, or what these hold where they are whole entries. */

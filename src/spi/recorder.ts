@@ -15,6 +15,8 @@ export interface LaneRecorder {
   dropped(reason: DropReason, records: number): void;
   /** Records whose mark could not be read, was not sealed by us or does not speak of them: they are mirrored as local ones. */
   damagedMarks(records: number): void;
+  /** Records that go on without the dedup window, while it is away. */
+  unchecked(records: number): void;
   deadLetter(): void;
   gap(reason: string, records: number): void;
   recovered(resentRecords: number, foundRecords: number): void;

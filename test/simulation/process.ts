@@ -9,6 +9,7 @@ import { LeaseKeeper } from '../../src/mirror/lease-keeper.ts';
 import type { MirrorSpec } from '../../src/model/mirror-spec.ts';
 import { plainMarks } from '../../src/model/provenance.ts';
 import type { Clock } from '../../src/spi/clock.ts';
+import type { DedupWindows } from '../../src/spi/dedup-window.ts';
 import type { LeaseStore } from '../../src/spi/lease.ts';
 import type { Log, LogFields } from '../../src/spi/log.ts';
 import type { LaneRecorder, Recorder } from '../../src/spi/recorder.ts';
@@ -63,6 +64,7 @@ export class SimulatedProcess {
     };
     const leases = remoteLeases(surroundings, this.#clock, random.fork().next);
     this.supervisor = new Supervisor({
+      windows: remoteWindows(surroundings, this.#clock, random.fork().next),
       leases: new LeaseKeeper({ store: leases, owner: `process ${random.next()}`, clock: this.#clock, log: makeLog(log) }),
       region: 'west',
       version: '0.0.0',
@@ -115,6 +117,7 @@ const SILENT_LANE: LaneRecorder = {
   stored: nothing,
   dropped: nothing,
   damagedMarks: nothing,
+  unchecked: nothing,
   deadLetter: nothing,
   gap: nothing,
   recovered: nothing,
@@ -149,6 +152,24 @@ export function remoteLeases(surroundings: StoreSurroundings, clock: Clock, rand
     acquireAll: (names, owner, ttl) => call(() => leases.acquireAll(names, owner, ttl)),
     release: (name, owner) => call(() => leases.release(name, owner)),
     releaseAll: (names, owner) => call(() => leases.releaseAll(names, owner)),
+  };
+}
+
+/** The dedup windows of the store as a process sees them. */
+export function remoteWindows(surroundings: StoreSurroundings, clock: Clock, random: () => number): DedupWindows {
+  const windows = surroundings.store.windows(clock);
+  const call = remoteCalls(surroundings.storeIsAway, clock, random);
+  return {
+    open: (cluster, topic, owner, limits) => {
+      const window = windows.open(cluster, topic, owner, limits);
+      return {
+        claim: (ids) => call(() => window.claim(ids)),
+        confirm: (ids) => call(() => window.confirm(ids)),
+        release: (ids) => call(() => window.release(ids)),
+        report: () => call(() => window.report()),
+      };
+    },
+    forget: (cluster, topic) => call(() => windows.forget(cluster, topic)),
   };
 }
 

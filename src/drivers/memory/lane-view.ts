@@ -105,7 +105,9 @@ export class EntryView implements LaneView {
     if (first === undefined) return nothing;
     // Whoever has taken a whole entry never gets a part of it again.
     if (this.#isWhole(first)) return { ...nothing, ...this.#whole(entries, most) };
-    return { ...nothing, ...this.#apart(entries, next, most) };
+    const seen = { ...nothing, ...this.#apart(entries, next, most) };
+    // Nothing was left of the entry that reading began in.
+    return seen.rows.length === 0 && comparePositions(seen.next, next) > 0 ? this.look(seen.next, most) : seen;
   }
 
   #isWhole({ position, inner }: StoredEntry): boolean {

@@ -14,13 +14,17 @@ export function stagesOf(options: {
   readonly plan: LanePlan;
   readonly stored: PositionSet;
   readonly recorder: Pick<LaneRecorder, 'damagedMarks'>;
+  /** Sees what a batch was like before the mirror's rule changes it. */
+  readonly witness?: Stage | undefined;
 }): Stage[] {
   const { sourceCluster, targetCluster, spec, marks } = options.context;
   const onDamagedMarks = (records: number): void => options.recorder.damagedMarks(records);
   return [
-    options.stored.empty ? undefined : alreadyStored(options.stored),
+    // The cut first: what is stored already gets its origin, too, by which a dedup window knows it.
     loopCut({ sourceCluster, targetCluster, marks, onDamagedMarks }),
+    options.stored.empty ? undefined : alreadyStored(options.stored),
     filterBy(spec.filter),
+    options.witness,
     spec.routing.mode === 'key' ? keyBy(spec.routing.by) : undefined,
     transformBy(spec.transform),
   ].filter((stage) => stage !== undefined);

@@ -46,8 +46,34 @@ const NOT_WITH: readonly (readonly [SeaEvent, SeaEvent])[] = [
   ['store-emptied', 'grow'],
 ];
 
-export const SHAPES = ['one way', 'both ways', 'ring'] as const;
+export const SHAPES = ['one way', 'both ways', 'ring', 'diamond'] as const;
 export type Shape = (typeof SHAPES)[number];
+
+/** From which cluster to which. Two ways lead to the last one of a diamond. */
+const WAYS: Readonly<Record<Shape, readonly (readonly [string, string])[]>> = {
+  'one way': [['a', 'b']],
+  'both ways': [
+    ['a', 'b'],
+    ['b', 'a'],
+  ],
+  ring: [
+    ['a', 'b'],
+    ['b', 'c'],
+    ['c', 'a'],
+  ],
+  diamond: [
+    ['a', 'b'],
+    ['a', 'c'],
+    ['b', 'd'],
+    ['c', 'd'],
+  ],
+};
+
+/**
+ * Where two ways lead to a cluster, only the window keeps them apart: what empties it, or moves the clock by which claims end, is not promised to go well. Nor is the order of a
+ * key whose topic grew in another order on each way.
+ */
+const NOT_IN_DIAMONDS: readonly SeaEvent[] = ['store-emptied', 'clock-step', 'grow'];
 
 /** Clusters, links between them, and what happens to them: all drawn from the seed. */
 export interface SeaPlan {
@@ -71,31 +97,32 @@ export function makeSeaPlan(seed: number): SeaPlan {
   const random = new SeededRandom(seed ^ 0x5ea);
   const shape = SHAPES[seed % SHAPES.length] ?? 'one way';
   const chaosMillis = random.between(3, 25) * 1000;
+  const diamond = shape === 'diamond';
   const byKey = random.chance(0.3);
   const lanes = random.between(1, 3);
-  const names = shape === 'ring' ? ['a', 'b', 'c'] : ['a', 'b'];
+  const names = [...new Set(WAYS[shape].flat())].sort();
   const clusters = names.map((name, i) => ({
     name,
     kind: random.pick(['queue', 'entry'] as const),
     // The growing of a topic moves keys: where routing is by key, all have the same number of lanes from the beginning.
-    lanes: byKey ? lanes : random.between(1, 3),
-    writes: shape !== 'one way' || i === 0,
+    lanes: byKey || diamond ? lanes : random.between(1, 3),
+    writes: (shape !== 'one way' && !diamond) || i === 0,
   }));
-  const pairs =
-    shape === 'one way'
-      ? [['a', 'b']]
-      : shape === 'both ways'
-        ? [
-            ['a', 'b'],
-            ['b', 'a'],
-          ]
-        : [
-            ['a', 'b'],
-            ['b', 'c'],
-            ['c', 'a'],
-          ];
-  const links = pairs.map(([from = '', to = '']) => ({ name: `${from}-${to}`, from, to, spec: drawSpec(random, shape, byKey) }));
-  const wanted = SEA_EVENTS.filter((kind) => random.chance(0.35) && !(kind === 'grow' && byKey));
+  const dedup = diamond || random.chance(0.4) ? { ...DEDUP, onStateLoss: drawOnLoss(random, diamond) } : undefined;
+  const drawn = WAYS[shape].map(([from, to]) => ({
+    name: `${from}-${to}`,
+    from,
+    to,
+    spec: { ...drawSpec(random, shape, byKey), dedup },
+  }));
+  // On both ways a key has to come to the same partition.
+  const [first] = drawn;
+  const links = drawn.map((link) =>
+    diamond && first !== undefined ? { ...link, spec: { ...link.spec, routing: first.spec.routing } } : link,
+  );
+  const wanted = SEA_EVENTS.filter(
+    (kind) => random.chance(0.35) && !(kind === 'grow' && byKey) && !(diamond && NOT_IN_DIAMONDS.includes(kind)),
+  );
   const kinds = wanted.filter((kind) => !NOT_WITH.some(([one, other]) => kind === other && wanted.includes(one)));
   const count = kinds.length === 0 ? 0 : random.between(0, 7);
   const events = Array.from({ length: count }, () => ({ at: random.next() * chaosMillis, kind: random.pick(kinds) }));
@@ -112,6 +139,13 @@ export function makeSeaPlan(seed: number): SeaPlan {
     budgetBytes: random.between(1, 30) * 1000,
     events: events.toSorted((one, other) => one.at - other.at),
   };
+}
+
+const DEDUP = { windowMillis: 3_600_000, maxIds: 1_000_000, id: { kind: 'origin' } } as const;
+
+/** A window that may be gone for a while keeps no two ways apart. */
+function drawOnLoss(random: SeededRandom, diamond: boolean): 'stop' | 'continue' {
+  return random.chance(0.5) || diamond ? 'stop' : 'continue';
 }
 
 function drawSpec(random: SeededRandom, shape: Shape, byKey: boolean): MirrorSpec {

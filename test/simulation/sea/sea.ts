@@ -13,6 +13,13 @@ import { Vessel, type Waters } from './vessel.ts';
 
 const SETTLE_MILLIS = 400_000;
 
+interface Journey {
+  readonly from: Shore;
+  readonly to: Shore;
+  readonly topic: string;
+  readonly expected: readonly Written[];
+}
+
 /** What a run did, for people. */
 export interface SeaOutcome {
   readonly written: number;
@@ -217,24 +224,21 @@ export class Sea {
   // --- the end ----------------------------------------------------------------------------------------------------
 
   /** The records of one cluster that have to come to another, and the topic there. */
-  *#journeys(): Iterable<{
-    readonly from: Shore;
-    readonly to: Shore;
-    readonly topic: string;
-    readonly expected: readonly Written[];
-  }> {
+  *#journeys(): Iterable<Journey> {
     for (const from of this.#shores) {
-      let at = from.plan.name;
-      let [topic, expected] = [TOPIC, from.written as readonly Written[]];
-      for (let hops = 0; hops < this.#shores.length; hops++) {
-        const link = this.#plan.links.find((each) => each.from === at);
-        const to = this.#shores.find(({ plan }) => plan.name === link?.to);
-        if (link === undefined || to === undefined || to === from) break;
-        const { tags } = link.spec.filter;
-        expected = tags.length === 0 ? expected : expected.filter(({ tag }) => tag !== undefined && tags.includes(tag));
-        topic = targetTopicOf(link.spec, topic);
-        yield { from, to, topic, expected };
-        at = to.plan.name;
+      const been = new Set([from]);
+      const open: Journey[] = [{ from, to: from, topic: TOPIC, expected: from.written }];
+      for (let last = open.shift(); last !== undefined; last = open.shift()) {
+        for (const { from: at, to: name, spec } of this.#plan.links) {
+          const to = this.#shores.find(({ plan }) => plan.name === name);
+          if (at !== last.to.plan.name || to === undefined || been.has(to)) continue;
+          been.add(to);
+          const { tags } = spec.filter;
+          const passes = ({ tag }: Written): boolean => tags.length === 0 || (tag !== undefined && tags.includes(tag));
+          const journey = { from, to, topic: targetTopicOf(spec, last.topic), expected: last.expected.filter(passes) };
+          open.push(journey);
+          yield journey;
+        }
       }
     }
   }

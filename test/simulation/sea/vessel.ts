@@ -4,7 +4,7 @@ import { ByteBudget } from '../../../src/lib/byte-budget.ts';
 import { LeaseKeeper } from '../../../src/mirror/lease-keeper.ts';
 import type { MarkCodec } from '../../../src/model/provenance.ts';
 import type { MemoryStore } from '../../../src/state/memory/store.ts';
-import { type LogLine, makeLog, remoteLeases, remoteStore, SILENT_RECORDER } from '../process.ts';
+import { type LogLine, makeLog, remoteLeases, remoteStore, remoteWindows, SILENT_RECORDER } from '../process.ts';
 import type { SeededRandom } from '../random.ts';
 import type { ProcessClock, VirtualTime } from '../virtual-time.ts';
 import type { LinkPlan } from './plan.ts';
@@ -55,6 +55,7 @@ export class Vessel {
       links: links.map(({ name: link, from, to }) => ({ name: link, from, to })),
       fileMirrors: links.map(({ name: link, spec }) => ({ link, spec })),
       store: remoteStore(surroundings, this.clock, random.fork().next),
+      windows: remoteWindows(surroundings, this.clock, random.fork().next),
       leases: new LeaseKeeper({ store: leases, owner: name, clock: this.clock, log }),
       clock: this.clock,
       log,

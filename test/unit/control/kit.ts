@@ -75,6 +75,7 @@ export class Stage {
         { name: 'back', from: 'west', to: 'east' },
       ],
       marks: plainMarks,
+      windows: this.store.windows(clock),
       leases: new LeaseKeeper({ store: this.store.leases(clock), owner: 'p', clock, log: makeLog(() => undefined) }),
       fileMirrors: mirrors.map((spec) => ({ link: spec.name.startsWith('back') ? 'back' : 'l', spec })),
       store: this.#storeOf(wrap),

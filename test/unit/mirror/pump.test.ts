@@ -150,6 +150,7 @@ describe('Pump', () => {
         spec,
         sourceCluster: 'east',
         marks: plainMarks,
+        windows: new MemoryStore(Math.random).windows(time.clock()),
         leases: new LeaseKeeper({
           store: new MemoryStore(Math.random).leases(time.clock()),
           owner: 'p',
