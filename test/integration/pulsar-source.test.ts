@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parsePosition } from '../../src/model/position.ts';
 import { type Brokers, pulsarEndpoints, startBrokers, testOffset } from '../kit/brokers.ts';
@@ -41,6 +41,14 @@ function position(text: string): ReturnType<typeof parsePosition> & object {
   const parsed = parsePosition(text);
   if (parsed === undefined) throw new Error(`not a position: ${text}`);
   return parsed;
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function placeOf(record: PulsarReadRecord | undefined): ReturnType<typeof position> {
+  return position(record?.position ?? '');
 }
 
 /** What the Java client sees of a message and our reader of a record, in the same words. */
@@ -137,6 +145,56 @@ describe('what is read of messages of the official client', () => {
       messages.map((_, i) => [i === 0 ? 'paid' : undefined, undefined]),
     );
     expect(tail.gaps).toEqual([]);
+  });
+});
+
+describe('what is special about a message', () => {
+  it('is kept where its producer has cut it into pieces', async () => {
+    const topic = await newTopic();
+    const body = randomBytes(200_000).toString('hex');
+    const sent = [{ body: 'before' }, { body, key: 'big', properties: { note: 'x' } }, { body: 'after' }];
+    await java.send(topic, sent, { chunking: true, chunkBytes: 50_000, compression: 'LZ4' });
+    const tail = await under.tail(topic);
+    await tail.until(3);
+    expect(tail.records.map(({ bodySha256 }) => bodySha256)).toEqual(sent.map((each) => sha256(each.body)));
+    expect(tail.records[1]).toMatchObject({ key: 'big', propertyList: [['note', 'x']], damaged: undefined });
+    const [first, last] = [placeOf(tail.records[0]), placeOf(tail.records[1])];
+    expect(last.minor - first.minor).toBeGreaterThan(2);
+    // In the middle of its pieces: they are still there, because the subscription stays before the first one until the last one is done.
+    await tail.reader.close();
+    const again = await under.tail(topic, { from: { ...last, minor: last.minor - 1 } });
+    await again.until(2);
+    expect(again.records.map(({ bodySha256 }) => bodySha256)).toEqual([sha256(body), sha256('after')]);
+    expect(again.gaps).toEqual([]);
+    await again.reader.close();
+
+    const whole = await under.tail(topic, { wholeFrom: position('0:0') });
+    await whole.until(last.minor + 2);
+    expect(whole.records.every((record) => record.whole)).toBe(true);
+  });
+
+  it('is kept where it is delayed: it comes at once, and says when it was to come', async () => {
+    const topic = await newTopic();
+    await java.send(topic, [{ body: 'later', deliverAfterMs: 3_600_000 }]);
+    const tail = await under.tail(topic);
+    await tail.until(1);
+    const [row] = await java.read(topic);
+    expect(tail.records[0]?.extras).toEqual({ PULSAR_DELIVER_AT: String(row?.deliverAtTime) });
+  });
+
+  it('makes a damaged record of it where it is encrypted, and passes whole', async () => {
+    const topic = await newTopic();
+    const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    const url = `data:application/x-pem-file;base64,${Buffer.from(pem).toString('base64')}`;
+    await java.send(topic, numbered(0, 3), { batch: true, publicKey: url });
+    const tail = await under.tail(topic);
+    await tail.until(1);
+    expect(tail.records.map(({ damaged }) => damaged)).toEqual([expect.stringContaining('encrypted')]);
+    await tail.reader.close();
+    const whole = await under.tail(topic, { wholeFrom: position('0:0') });
+    await whole.until(1);
+    expect(whole.records.map((each) => [each.whole, each.records, each.damaged])).toEqual([[true, 3, undefined]]);
   });
 });
 

@@ -73,6 +73,8 @@ export type PulsarSendOptions = {
   readonly chunkBytes?: number;
   /** Producer name, with `-` and the partition's number behind it. */
   readonly producer?: string;
+  /** Encrypts with it: a `data:` URL of a PEM. */
+  readonly publicKey?: string;
   /** The next call with the same options uses the same producers, which saves their opening; one call at a time per partition. */
   readonly keep?: boolean;
 };

@@ -73,6 +73,7 @@ final class PulsarSend {
     if (batch) builder.batchingMaxMessages(100_000).batchingMaxBytes(4 << 20).batchingMaxPublishDelay(FOREVER_MS, TimeUnit.MILLISECONDS);
     if (call.flag("keyBased")) builder.batcherBuilder(BatcherBuilder.KEY_BASED);
     if (call.flag("chunking")) builder.enableChunking(true).chunkMaxMessageSize((int) call.number("chunkBytes", 1 << 20));
+    if (call.has("publicKey")) builder.defaultCryptoKeyReader(call.text("publicKey")).addEncryptionKey("key");
     if (call.has("producer")) builder.producerName(call.text("producer") + "-" + partition);
     String name = partitions.get(partition) + " " + batch + " " + call.text("compression", "NONE");
     Producer<byte[]> before = kept == null ? null : kept.get(name);

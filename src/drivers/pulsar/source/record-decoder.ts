@@ -94,7 +94,6 @@ export class RecordDecoder {
     batch.producerStart[i] = batch.producerEnd[i] = batch.schemaStart[i] = batch.schemaEnd[i] = -1;
     batch.sequence[i] = -1;
     batch.flags[i] = 0;
-    batch.eventTime[i] = 0;
   }
 
   /** Adds the record of an entry that is not in batch format, or of a chunked message: its header is that of the record. */
