@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Network } from '../../src/drivers/rocketmq/network.ts';
@@ -17,21 +14,19 @@ import { eventually } from '../kit/mirror-under-test.ts';
 import { type LogLine, memoryLog, numbered, offsetsIn, openTestWriter } from '../kit/pulsar-writing.ts';
 import { openWritingCluster, type WritingCluster } from '../kit/rocketmq-writing.ts';
 
-// A cluster of its own: this file kills its broker.
+// This file kills its broker.
 const target = rocketmqEndpoints('rmq-west', testOffset);
 const COUNT = 40_000;
 const ROUNDS = 8;
 const EXACT = { lost: 0, doubled: 0, strangers: 0, inOrder: true };
 
-let folder: string;
 let brokers: Brokers;
 let cluster: WritingCluster;
 let proxy: ClusterProxy | undefined;
 const opened: WritingCluster[] = [];
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'isthmus-sink-faults-'));
-  brokers = await startBrokers(['rmq-west'], { dataDirectory: folder });
+  brokers = await startBrokers(['rmq-west']);
   cluster = openWritingCluster(target.namesrv);
 });
 
@@ -44,7 +39,6 @@ afterEach(async () => {
 afterAll(async () => {
   await cluster.close();
   await brokers.stop();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 async function newTopic(): Promise<string> {

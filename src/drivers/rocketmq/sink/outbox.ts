@@ -18,6 +18,8 @@ const MARGIN_BYTES = 4 * 1024;
 const SINGLE_PROPERTY_BYTES = 32_500;
 /** Chunks that wait or are under way. */
 const MAX_CHUNKS = 8;
+/** So far the born time of a batch may be from that of a record; the exact one stands in its properties. */
+const SAME_BORN_MILLIS = 10_000;
 
 /** Records in one slab that may share a request. */
 export interface Chunk {
@@ -135,8 +137,9 @@ export class Outbox {
     const slab = this.#slabs.take(bound, this.#queue.length === 0);
     this.#wantedBytes = slab === undefined ? bound : 0;
     if (slab === undefined) return undefined;
-    // Chunks that wait together can only leave together under one born time.
-    const bornTime = this.#queue.at(-1)?.bornTime ?? bornTimeOf(batch, i);
+    // Chunks that wait together can only leave together under one born time; it must not get old while there is always one that waits.
+    const [own, former] = [bornTimeOf(batch, i), this.#queue.at(-1)?.bornTime];
+    const bornTime = former !== undefined && Math.abs(own - former) <= SAME_BORN_MILLIS ? former : own;
     this.#encoder.bornTime = bornTime;
     this.#open = { slab, sysFlag, bornTime, count: 0 };
     return this.#open;

@@ -16,7 +16,8 @@ const PROBE_STEP_MILLIS = 200;
 /** A probe that took longer may have waited for a broker that stood still: the time begins anew. */
 const SLOW_PROBE_MILLIS = 1_000;
 const INDEX_STEP_MILLIS = 20;
-const INDEX_PATIENCE_MILLIS = 60_000;
+/** After this time the wait is given up, so that somebody hears of it; it is begun again then. */
+const PATIENCE_MILLIS = 60_000;
 /** Where a broker does not tell how far its index is, it gets this time. */
 const BLIND_INDEX_MILLIS = 3_000;
 
@@ -71,6 +72,7 @@ export class Settler {
 
   /** Resolves to the moment since which the broker has answered probes in time. */
   async #quiet(address: string, topic: string): Promise<number> {
+    const patientUntil = this.#clock.monotonic() + PATIENCE_MILLIS;
     let quietSince: number | undefined;
     for (;;) {
       const askedAt = this.#clock.monotonic();
@@ -79,6 +81,11 @@ export class Settler {
       if (answeredAt - askedAt > SLOW_PROBE_MILLIS) quietSince = undefined;
       quietSince ??= askedAt;
       if (answeredAt - quietSince >= QUIET_MILLIS) return quietSince;
+      if (answeredAt > patientUntil)
+        throw new IsthmusError(
+          'BROKER_BUSY',
+          `asking ${address} whether all sends to ${topic} are stored: it answers too slowly to tell`,
+        );
       await this.#clock.sleep(PROBE_STEP_MILLIS);
     }
   }
@@ -92,7 +99,7 @@ export class Settler {
 
   /** Resolves when everything that the broker has stored by now can be read. */
   async indexed(address: string): Promise<void> {
-    const patientUntil = this.#clock.monotonic() + INDEX_PATIENCE_MILLIS;
+    const patientUntil = this.#clock.monotonic() + PATIENCE_MILLIS;
     let last = await this.#progress(address);
     if (last === undefined) return this.#clock.sleep(BLIND_INDEX_MILLIS);
     const wanted = last.endBytes;
