@@ -109,15 +109,16 @@ export async function playScene(
     await writing;
     verdict = await judgeScene(scene);
   } finally {
-    await mirror.remove();
+    await mirror.process.stop();
     await proxy.close();
   }
-  // What a failure leaves is kept to be looked at.
+  // What a failure leaves is kept to be looked at: both topics and the log.
   if (isFaithful(verdict)) {
+    await mirror.remove();
     await target.deleteTopic(topic);
     await source.deleteTopic(topic);
   }
-  return verdict;
+  return isFaithful(verdict) ? verdict : { ...verdict, examples: [...verdict.examples, `${topic}, ${mirror.logFile}`] };
 }
 
 export function expectFaithful(verdict: Verdict): void {
