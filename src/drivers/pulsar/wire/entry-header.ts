@@ -2,6 +2,7 @@ import { IsthmusError } from '../../../errors.ts';
 import { INNER_MARKS_PROPERTY, PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
 import { PROPERTY_ROW } from '../../../model/record-batch.ts';
 import { BROKER_ENTRY_MAGIC, ENTRY_MAGIC } from './message.ts';
+import { PRODUCER_PROPERTY } from './passed-entry.ts';
 import { ProtoReader } from './protobuf.ts';
 
 const CHECKSUM_BYTES = 6;
@@ -10,6 +11,8 @@ const FIRST_PROPERTIES = 16;
 const NOTHING = Buffer.alloc(0);
 const MARK_NAME = Buffer.from(PROVENANCE_PROPERTY);
 const INNER_MARKS_NAME = Buffer.from(INNER_MARKS_PROPERTY);
+const PRODUCER_NAME = Buffer.from(PRODUCER_PROPERTY);
+const SEMICOLON = 0x3b;
 
 function damaged(what: string): IsthmusError {
   return new IsthmusError('PROTOCOL_VIOLATION', `reading an entry: ${what}`);
@@ -79,6 +82,9 @@ export class EntryHeader {
   properties: Int32Array = new Int32Array(FIRST_PROPERTIES * PROPERTY_ROW);
   propertyCount = 0;
   #nullKey = false;
+  /** The value of our property that says who wrote an entry that was passed on. */
+  #writerStart = -1;
+  #writerEnd = -1;
   #bytes: Buffer = NOTHING;
   readonly #reader = new ProtoReader(NOTHING);
   readonly #inner = new ProtoReader(NOTHING);
@@ -121,6 +127,7 @@ export class EntryHeader {
     this.payloadStart = at + size;
     this.#readMetadata(at, at + size);
     if (this.#nullKey) this.keyStart = this.keyEnd = -1;
+    this.#restoreWriter();
     this.#bytes = NOTHING;
   }
 
@@ -132,7 +139,7 @@ export class EntryHeader {
     this.producerStart = this.producerEnd = this.sequence = this.keyStart = this.keyEnd = -1;
     this.orderingKeyStart = this.orderingKeyEnd = this.schemaStart = this.schemaEnd = -1;
     this.replicatedFromStart = this.replicatedFromEnd = this.uuidStart = this.uuidEnd = -1;
-    this.chunkId = this.markStart = this.markEnd = -1;
+    this.chunkId = this.markStart = this.markEnd = this.#writerStart = this.#writerEnd = -1;
   }
 
   #readBrokerMetadata(start: number, end: number): void {
@@ -247,6 +254,16 @@ export class EntryHeader {
     }
   }
 
+  /** `<sequence id>;<producer name>`: the fields themselves are the mirror's that has passed the entry on. */
+  #restoreWriter(): void {
+    if (this.#writerStart < 0) return;
+    const semicolon = this.#bytes.indexOf(SEMICOLON, this.#writerStart);
+    if (semicolon < 0 || semicolon >= this.#writerEnd) return;
+    [this.producerStart, this.producerEnd] = [semicolon + 1, this.#writerEnd];
+    const sequence = Number(this.#bytes.toString('latin1', this.#writerStart, semicolon));
+    this.sequence = Number.isSafeInteger(sequence) ? sequence : -1;
+  }
+
   #property(start: number, end: number): void {
     const reader = this.#inner;
     reader.reset(this.#bytes, start, end);
@@ -266,6 +283,10 @@ export class EntryHeader {
     }
     if (isNamed(this.#bytes, nameStart, nameEnd, INNER_MARKS_NAME)) {
       this.innerMarks = true;
+      return;
+    }
+    if (isNamed(this.#bytes, nameStart, nameEnd, PRODUCER_NAME)) {
+      [this.#writerStart, this.#writerEnd] = [valueStart, valueEnd];
       return;
     }
     const at = this.propertyCount++ * PROPERTY_ROW;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { entryChecksum } from '../../../../../src/drivers/pulsar/wire/checksum.ts';
+import { EntryHeader } from '../../../../../src/drivers/pulsar/wire/entry-header.ts';
 import { PassedEntry, renamedMetadata } from '../../../../../src/drivers/pulsar/wire/passed-entry.ts';
 import { ProtoReader, ProtoWriter } from '../../../../../src/drivers/pulsar/wire/protobuf.ts';
 import { IsthmusError } from '../../../../../src/errors.ts';
@@ -146,6 +147,20 @@ describe('the header of an entry that is passed on', () => {
       ADDED[0],
       ADDED[2],
     ]);
+  });
+
+  it('gives whoever reads it the producer and the id that it had, and no property for that', () => {
+    const payload = Buffer.alloc(3);
+    const { metadata, checksum } = passed(entryOf([...BASE, [4, keyValue('a', 'b')]], payload));
+    const head = Buffer.alloc(6);
+    head.writeUInt16BE(0x0e01, 0);
+    head.writeUInt32BE(checksum, 2);
+    const bytes = Buffer.concat([head, metadata, payload]);
+    const header = new EntryHeader();
+    header.read(bytes, 0, bytes.length);
+    expect(bytes.toString('utf8', header.producerStart, header.producerEnd)).toBe('original');
+    expect([header.sequence, header.propertyCount]).toEqual([70, 1]);
+    expect(bytes.toString('utf8', header.markStart, header.markEnd)).toBe('1;c;t;0;812:45;md');
   });
 
   it('tells parts of chunked messages, and only those', () => {
