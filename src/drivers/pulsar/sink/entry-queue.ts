@@ -248,14 +248,19 @@ export class EntryQueue {
     }
   }
 
-  /** Reports what the tail had, sends again what it had not. */
+  /**
+   * Sends again what the tail had not, then reports what it had. In this order: whoever hears of it writes on at once, and what is pushed then must neither overtake what is
+   * missing nor be taken for a part of it and go out twice.
+   */
   #resume(): void {
-    this.#options.onTrouble(undefined);
-    this.#drain();
     for (const entry of this.#fifo) {
       if (entry.target === undefined && this.#state === 'writing') this.#send(entry);
     }
     this.#watch.arm();
+    // Lost again meanwhile: the next attachment reports.
+    if (this.#state !== 'writing') return;
+    this.#options.onTrouble(undefined);
+    this.#drain();
   }
 
   #fail(error: IsthmusError): void {

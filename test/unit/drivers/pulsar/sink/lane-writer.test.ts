@@ -25,6 +25,8 @@ let budget: ByteBudget;
 let lines: LogLine[];
 let stored: Stored[];
 let failures: IsthmusError[];
+/** What whoever writes does at once when something is stored, or when a trouble is over. */
+let onNews: (() => void) | undefined;
 let writer: PulsarLaneWriter;
 
 beforeEach(async () => {
@@ -33,6 +35,7 @@ beforeEach(async () => {
   lines = [];
   stored = [];
   failures = [];
+  onNews = undefined;
   budget = new ByteBudget(2 ** 24);
   const log = memoryLog(lines);
   pool = new BrokerPool(
@@ -49,9 +52,14 @@ beforeEach(async () => {
       batching: 'mixed',
       compression: 'none',
       signal: new AbortController().signal,
-      onStored: (each) => stored.push(each),
+      onStored: (each) => {
+        stored.push(each);
+        onNews?.();
+      },
       onFailed: (error) => failures.push(error),
-      onTrouble: () => undefined,
+      onTrouble: (error) => {
+        if (error === undefined) onNews?.();
+      },
     },
     {
       pool,
@@ -105,6 +113,23 @@ describe('a writer in doubt', () => {
     expect(storedIds()).toEqual([10]);
     expect(topic.sent).toHaveLength(1);
   });
+
+  it.each(['stored without a receipt', 'lost'] as const)(
+    'sends once what is written at the moment when it goes on, after a batch that was %s',
+    async (fate) => {
+      topic.fate = (_, nth) => (nth === 1 ? fate : 'stored');
+      send(10);
+      await expect.poll(() => topic.sent.length).toBe(1);
+      onNews = () => {
+        onNews = undefined;
+        send(11);
+      };
+      clock.advance(30_000);
+      await passesUntil(() => stored.length === 2);
+      expect(storedIds()).toEqual([10, 11]);
+      expect(firstsOf()).toEqual([10, 11]);
+    },
+  );
 
   it('whose batch got lost sends it again byte by byte', async () => {
     topic.fate = (_, nth) => (nth === 1 ? 'lost' : 'stored');
