@@ -69,6 +69,8 @@ export class ManagedMirror {
   readonly #plans = new Map<string, readonly LanePlan[]>();
   /** Topics that are ours, from the moment that nobody else had them. */
   readonly #claims = new Set<string>();
+  /** Target names, and whose they are. */
+  readonly #names = new Map<string, string>();
   readonly #topicTroubles = new Map<string, Trouble>();
   #mirror: Mirror | undefined;
   #trouble: Trouble | undefined;
@@ -179,7 +181,7 @@ export class ManagedMirror {
         await this.#arrange(mirror, topic);
         this.#clearTopicTrouble(topic);
       } catch (error) {
-        if (!this.#plans.has(topic)) this.#claims.delete(topic);
+        if (!this.#plans.has(topic)) this.#giveUp(topic);
         this.#noteTopicTrouble(topic, toIsthmusError(error));
       }
     });
@@ -204,6 +206,8 @@ export class ManagedMirror {
       );
     // Before anything is waited for: two mirrors that look at the same time would both find the topic free.
     this.#claims.add(topic);
+    const targetTopic = targetTopicOf(this.spec, topic);
+    this.#takeName(topic, targetTopic);
     const description = await this.#source.admin.describeTopic(topic);
     if (description === undefined || description.lanes.length === 0) {
       throw new IsthmusError(
@@ -211,7 +215,6 @@ export class ManagedMirror {
         `mirroring the topic ${topic}: it does not exist on ${this.#source.name} (or all its brokers are away); it is waited for`,
       );
     }
-    const targetTopic = targetTopicOf(this.spec, topic);
     const refusal = this.#writes.refusesTopicName(targetTopic);
     if (refusal !== undefined)
       throw new IsthmusError('TOPIC_NAME_REFUSED', `mirroring the topic ${topic} as ${targetTopic}: ${refusal}`);
@@ -220,6 +223,22 @@ export class ManagedMirror {
     await mirror.setTopic(topic, plans);
     if (!this.#plans.has(topic)) this.#log.info('topic-mirrored', { topic, targetTopic, lanes: plans.length });
     this.#plans.set(topic, plans);
+  }
+
+  /** Rules for names are checked before, but whether two wildcards meet in one name shows only by the topics that there are. */
+  #takeName(topic: string, targetTopic: string): void {
+    const twin = this.#names.get(targetTopic) ?? topic;
+    if (twin !== topic)
+      throw new IsthmusError(
+        'CONFLICT',
+        `mirroring the topic ${topic} as ${targetTopic}: ${twin} has this name already, and their order would be mixed; exclude one of the two, or rename it`,
+      );
+    this.#names.set(targetTopic, topic);
+  }
+
+  #giveUp(topic: string): void {
+    this.#claims.delete(topic);
+    for (const [name, owner] of this.#names) if (owner === topic) this.#names.delete(name);
   }
 
   #noteTrouble(error: IsthmusError): void {

@@ -1,5 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
-import { type MirrorSpec, PLAIN_RULES } from '../model/mirror-spec.ts';
+import { findEndlessNames } from '../model/endless-names.ts';
+import { type LinkSpec, type MirrorSpec, PLAIN_RULES } from '../model/mirror-spec.ts';
 import { findCollision } from '../model/topic-overlap.ts';
 import type { MirrorKey, RegistryEntry, StateStore } from '../spi/state-store.ts';
 
@@ -25,10 +26,17 @@ export function mirrorName(key: MirrorKey): string {
 /** Which mirrors are wanted: those of the file, and those that were added at runtime and kept in the state store. */
 export class Registry {
   readonly #store: StateStore;
+  readonly #links: ReadonlyMap<string, LinkSpec>;
   readonly #wanted = new Map<string, WantedMirror>();
 
-  constructor(store: StateStore, file: readonly { readonly link: string; readonly spec: MirrorSpec }[]) {
+  /** `links`: which clusters they join, by name. */
+  constructor(
+    store: StateStore,
+    file: readonly { readonly link: string; readonly spec: MirrorSpec }[],
+    links: ReadonlyMap<string, LinkSpec> = new Map(),
+  ) {
     this.#store = store;
+    this.#links = links;
     for (const { link, spec } of file) {
       const key = { link, mirror: spec.name };
       this.#wanted.set(mirrorName(key), { key, spec, definedBy: 'file', paused: false });
@@ -82,7 +90,20 @@ export class Registry {
         ? `${both} take a topic like "${collision.topic}", whose records would be stored twice; leave it out of one with exclude`
         : `${both} write "${collision.topic}" from different topics, whose order would be mixed; rename one of them`;
     }
-    return undefined;
+    return this.#endlessNames(wanted);
+  }
+
+  /** Why its names would make topics without end, together with mirrors of other links. */
+  #endlessNames(wanted: WantedMirror): string | undefined {
+    const others = [...this.#wanted.values()].filter((other) => mirrorName(other.key) !== mirrorName(wanted.key));
+    const flows = [...others, wanted].flatMap(({ key, spec }) => {
+      const link = this.#links.get(key.link);
+      return link === undefined ? [] : [{ link: key.link, mirror: key.mirror, from: link.from, to: link.to, rule: spec }];
+    });
+    const endless = findEndlessNames(flows);
+    if (endless === undefined) return undefined;
+    const { flow, names } = endless;
+    return `with ${flow.link}/${flow.mirror} it would make topics out of each other without end: ${names.join(' -> ')} -> ...; keep the same names both ways, or leave the copies out with exclude`;
   }
 
   /** Keeps a wish in the store first, so that an answer given to a person outlives the process. Rejects with CONFLICT when it cannot run beside the others. */

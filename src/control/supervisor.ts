@@ -63,7 +63,7 @@ export class Supervisor implements Control {
   constructor(deps: SupervisorDeps) {
     this.#deps = deps;
     this.#links = new Map(deps.links.map((link) => [link.name, link]));
-    this.#registry = new Registry(deps.store, deps.fileMirrors);
+    this.#registry = new Registry(deps.store, deps.fileMirrors, this.#links);
     this.#startedAt = deps.clock.now();
     const host: VerificationHost = {
       verified: (key) => this.#verified(key),

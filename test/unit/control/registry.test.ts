@@ -50,6 +50,27 @@ describe('the registry', () => {
     });
   });
 
+  it('refuses a mirror that would make topics without end together with one of another link', async () => {
+    const links = new Map(
+      [
+        { name: 'east-west', from: 'east', to: 'west' },
+        { name: 'west-east', from: 'west', to: 'east' },
+      ].map((link) => [link.name, link]),
+    );
+    const copies = { rename: '{topic}-copy' };
+    const registry = new Registry(new MemoryStore(() => 0.5), [{ link: 'east-west', spec: spec('all', ['*'], copies) }], links);
+    const back = (changes: Partial<MirrorSpec>): WantedMirror => ({
+      ...ofApi(spec('back', ['*'], changes)),
+      key: { link: 'west-east', mirror: 'back' },
+    });
+    await expect(registry.put(back(copies))).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringMatching(/without end: .+ -> .+-copy -> .+-copy-copy/),
+    });
+    await registry.put(back({ rename: '{topic}', exclude: ['*-copy'] }));
+    expect(names(registry)).toEqual(['all', 'back']);
+  });
+
   it('lets mirrors of different links take the same topics', async () => {
     const registry = new Registry(new MemoryStore(() => 0.5), FILE);
     await registry.put({ ...ofApi(spec('orders', ['orders-*'])), key: { link: 'north-west', mirror: 'orders' } });
