@@ -159,6 +159,8 @@ export class ReadLoop {
     // It ends before what was read before: a topic that was made again in a cluster that was.
     if (durable && this.#begun && compareIds(last.id, this.#newest) < 0) await this.#look(topic);
     if (this.#stop.signal.aborted) throw this.#stop.signal.reason;
+    // Lost between two answers: nobody would hear of it any more.
+    if (this.#subscription !== subscription) throw new IsthmusError('BROKER_BUSY', `${this.#doing}: the subscription was closed`);
     this.#noteEnd(last);
     this.#begun = true;
     this.#placed = true;
@@ -280,11 +282,10 @@ export class ReadLoop {
 
   #onLost(error: IsthmusError): void {
     const placed = this.#placed;
-    this.#subscription = undefined;
-    this.#turn?.reject(error);
-    // While it is being attached, whoever does that hears of it by its own request.
-    if (!placed || this.#stop.signal.aborted) return;
     this.#detach();
+    this.#turn?.reject(error);
+    // While it is being attached, whoever does that goes on.
+    if (!placed || this.#stop.signal.aborted) return;
     this.#report(error);
     void this.#attach();
   }

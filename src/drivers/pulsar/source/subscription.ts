@@ -29,6 +29,8 @@ export class Subscription {
   readonly #id: number;
   readonly #options: SubscriptionOptions;
   #ended = false;
+  /** The broker does not know it any more. */
+  #gone = false;
 
   private constructor(connection: BrokerConnection, options: SubscriptionOptions) {
     this.connection = connection;
@@ -45,6 +47,7 @@ export class Subscription {
       message: options.message,
       activeChange: options.activeChange,
       closed: (error) => {
+        subscription.#gone = true;
         if (subscription.#ended) return;
         subscription.#ended = true;
         options.lost(error);
@@ -101,7 +104,7 @@ export class Subscription {
   close(): void {
     this.#ended = true;
     this.connection.removeReader(this.#id);
-    if (!this.connection.alive) return;
+    if (this.#gone || !this.connection.alive) return;
     this.connection.request('success', 'closing a consumer', (id) => encodeCloseConsumer(id, this.#id)).catch(() => undefined);
   }
 }
