@@ -23,7 +23,7 @@ Start with:
 function createProgram(context: CliContext): Command {
   const { io, wiring } = context;
   const program = new Command('isthmus')
-    .description('Mirrors topics from RocketMQ to Pulsar clusters without loss, doubles or reordering.')
+    .description('Mirrors topics between RocketMQ and Pulsar clusters, in all directions, without loss, doubles or reordering.')
     .version(wiring.version)
     .option('--debug', 'on an error, show where it came from')
     // Otherwise `mirrors` would take the options of the verbs below it.
