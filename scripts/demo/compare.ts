@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { looped } from '../../test/checkers/looped.ts';
 import { judge, type Verdict } from '../../test/checkers/verdict.ts';
 import { isFrom } from './orders.ts';
-import { type Flow, otherThan, type Region } from './plan.ts';
+import { otherThan, type Region } from './plan.ts';
 import type { SideOfDemo, View } from './sides.ts';
 
 export type Comparison = Verdict & {
@@ -21,20 +21,21 @@ const saidByProducers = ['seq', 'market', 'note', 'status', 'KEYS', 'TAGS', '__S
 
 const arrivalMillis = 30_000;
 
-/** `expected`: messages of all applications that both topics are to hold at the end, where both sides are written. */
-export async function compareFlow(
+/** All of the topic on both sides, as soon as each holds `expected` messages: those of all applications that write it. */
+export async function readBoth(
   sides: Readonly<Record<Region, SideOfDemo>>,
-  flow: Flow,
+  topic: string,
   expected: number,
-): Promise<Comparison> {
-  const home = await sides[flow.writer].read(flow.topic, expected);
+): Promise<Readonly<Record<Region, readonly View[]>>> {
   const until = performance.now() + arrivalMillis;
-  let away = await sides[otherThan(flow.writer)].read(flow.topic, expected);
-  while (away.length < expected && performance.now() < until) {
-    await sleep(500);
-    away = await sides[otherThan(flow.writer)].read(flow.topic, expected);
-  }
-  return compareViews(flow.writer, home, away);
+  const read = async (region: Region): Promise<readonly View[]> => {
+    for (;;) {
+      const views = await sides[region].read(topic, expected);
+      if (views.length >= expected || performance.now() > until) return views;
+      await sleep(500);
+    }
+  };
+  return { east: await read('east'), west: await read('west') };
 }
 
 /** `home`: all of the topic where `writer` writes, `away`: all of it on the other side; lane by lane, each in its order. */

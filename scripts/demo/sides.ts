@@ -52,7 +52,7 @@ export function sidesOf(eyes: Eyes, plan: Plan): Readonly<Record<Region, SideOfD
         await pulsar.send(full(topic), messages, { batch: true, keep: true });
       },
       messagesIn: async (topic) => await pulsar.messagesIn(full(topic)).catch(() => 0),
-      read: async (topic) => (await pulsar.read(full(topic))).map(pulsarView),
+      read: async (topic) => (await pulsar.read(full(topic), { decoded: true })).map(pulsarView),
     },
   };
 }

@@ -4,7 +4,7 @@ import type { Eyes } from '../../test/kit/eyes.ts';
 import type { Program } from '../program/program.ts';
 import { replicator } from '../program/replicator.ts';
 import { type Api, connectApi } from './api.ts';
-import { compareFlow, isFaultless } from './compare.ts';
+import { compareViews, isFaultless, readBoth } from './compare.ts';
 import { count } from './format.ts';
 import { type Flow, links, type Plan, paymentsMirror, type Region } from './plan.ts';
 import { type Producer, startProducer } from './producer.ts';
@@ -139,12 +139,13 @@ async function killAndRestart({ plan, process, api, screen, watch, signal }: Pla
 async function compareAll({ plan, sides, screen }: Play): Promise<readonly FlowOutcome[]> {
   screen.step('The official Java clients read both clusters and compare them by id, order per key and content');
   const { ordersEast, ordersWest, payments } = plan;
-  const both = ordersEast.count + ordersWest.count;
-  const outcomes: FlowOutcome[] = [];
-  for (const flow of [ordersEast, ordersWest, payments]) {
-    outcomes.push({ flow, comparison: await compareFlow(sides, flow, flow === payments ? payments.count : both) });
-  }
-  return outcomes;
+  const orders = await readBoth(sides, ordersEast.topic, ordersEast.count + ordersWest.count);
+  const paid = await readBoth(sides, payments.topic, payments.count);
+  return [
+    { flow: ordersEast, comparison: compareViews('east', orders.east, orders.west) },
+    { flow: ordersWest, comparison: compareViews('west', orders.west, orders.east) },
+    { flow: payments, comparison: compareViews('east', paid.east, paid.west) },
+  ];
 }
 
 async function deleteTopics({ ordersEast, payments }: Plan, sides: Sides): Promise<void> {

@@ -110,6 +110,11 @@ export type ConsumeOptions = {
   readonly idProperty?: string;
 };
 
+export type PulsarReadOptions = {
+  /** Leaves `propertyList` empty, which needs a request of its own for each entry. */
+  readonly decoded?: boolean;
+};
+
 export type PulsarEyes = {
   /** Topics as full names, `persistent://tenant/namespace/name`. `partitions: 0` makes a topic without partitions. */
   createTopic(topic: string, partitions: number): Promise<void>;
@@ -123,7 +128,7 @@ export type PulsarEyes = {
   /** How many messages the brokers have taken for the topic since it was loaded; also right while it grows. */
   messagesIn(topic: string): Promise<number>;
   /** Every message of the topic, partition by partition, from the earliest to the one that is last now. */
-  read(topic: string): Promise<readonly PulsarRow[]>;
+  read(topic: string, options?: PulsarReadOptions): Promise<readonly PulsarRow[]>;
   /** The same in short, for large topics; `idProperty` is the property that tells messages apart, default `seq`. */
   readRows(topic: string, options?: { readonly idProperty?: string }): Promise<readonly StoredRow[]>;
   /** Reads all and counts; `idProperty` (default `seq`) has to be a whole number below 2^31. */
@@ -163,9 +168,9 @@ export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
       );
       return stats.msgInCounter;
     },
-    read: async (topic) => {
+    read: async (topic, options = {}) => {
       const rows: PulsarRow[] = [];
-      await ask({ verb: 'pulsar-read', topic, adminUrl }, (row: PulsarRow) => rows.push(row));
+      await ask({ verb: 'pulsar-read', topic, adminUrl, ...options }, (row: PulsarRow) => rows.push(row));
       return rows;
     },
     readRows: async (topic, options = {}) => {

@@ -73,7 +73,7 @@ final class Pulsar {
   Object read(Call call) throws Exception {
     boolean compact = call.flag("compact");
     String idProperty = call.text("idProperty", "seq");
-    RawEntries entries = compact ? null : new RawEntries(call.text("adminUrl"));
+    RawEntries entries = compact || call.flag("decoded") ? null : new RawEntries(call.text("adminUrl"));
     AtomicLong read = new AtomicLong();
     each(call, (partition, message) -> {
       long place = read.getAndIncrement();
@@ -116,7 +116,7 @@ final class Pulsar {
     row.put("keyIsBase64", message.hasBase64EncodedKey());
     row.put("orderingKeyHex", message.hasOrderingKey() ? HEX.formatHex(message.getOrderingKey()) : null);
     row.put("properties", new TreeMap<>(message.getProperties()));
-    row.put("propertyList", id.getBatchIndex() < 0 ? pairs(entry.getPropertiesList()) : entries.properties(message.getTopicName(), id));
+    row.put("propertyList", entries == null ? List.of() : id.getBatchIndex() < 0 ? pairs(entry.getPropertiesList()) : entries.properties(message.getTopicName(), id));
     row.put("eventTime", message.getEventTime());
     row.put("publishTime", message.getPublishTime());
     row.put("deliverAtTime", entry.hasDeliverAtTime() ? entry.getDeliverAtTime() : 0);
