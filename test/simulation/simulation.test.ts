@@ -7,7 +7,7 @@ import { World } from './world.ts';
  * `ISTHMUS_SIM_FROM=1000` other ones.
  */
 const ONE = process.env['ISTHMUS_SIM_SEED'];
-const RUNS = Number(process.env['ISTHMUS_SIM_RUNS'] ?? 500);
+const RUNS = Number(process.env['ISTHMUS_SIM_RUNS'] ?? 200);
 const FROM = Number(process.env['ISTHMUS_SIM_FROM'] ?? 1);
 const CHUNK = 50;
 

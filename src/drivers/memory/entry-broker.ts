@@ -108,10 +108,11 @@ export class EntryBroker {
     return this.#partition(topic, partition).entries;
   }
 
-  /** Where the entries begin that it still has, and where the next one will lie. */
+  /** Where the entries begin that it still has, and where they end. */
   extent(topic: string, partition: number): LaneExtent {
     const { entries, trimmed } = this.#partition(topic, partition);
-    const end = placeOf(entries.length);
+    const last = entries.at(-1)?.position;
+    const end = last === undefined ? placeOf(0) : entryPosition(last.major, last.minor + 1);
     return { begin: entries[trimmed]?.position ?? end, end };
   }
 

@@ -30,9 +30,12 @@ export function idsBy(rule: DedupId, sourceCluster: string, lane: LaneId): AddId
 function originIds(sourceCluster: string, { topic, lane }: LaneId): AddIds {
   const own = spaceOf(sourceCluster, topic, lane);
   return (ids, batch, i) => {
+    const mark = batch.marks?.get(i);
+    const known = (batch.minor[i] ?? -1) < 0 || (batch.index[i] ?? -1) >= 0;
+    // Nearly all records: no object is made for them.
+    if (mark === undefined && known) return ids.addRow(own, batch, i);
     const place = indexed(batch.positionAt(i));
     const records = batch.whole ? (batch.records[i] ?? 1) : 1;
-    const mark = batch.marks?.get(i);
     const origin = mark === undefined ? undefined : parseProvenance(mark);
     if (origin === undefined) return ids.addRunAt(own, place, records, place);
     addForeign(ids, spaceOf(origin.cluster, origin.topic, origin.lane), origin.runs, records, place);

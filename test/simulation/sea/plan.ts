@@ -123,6 +123,8 @@ export function makeSeaPlan(seed: number): SeaPlan {
   const wanted = SEA_EVENTS.filter(
     (kind) => random.chance(0.35) && !(kind === 'grow' && byKey) && !(diamond && NOT_IN_DIAMONDS.includes(kind)),
   );
+  // A process that stands still matters where another one waits for its lanes.
+  if (wanted.includes('freeze') && !wanted.includes('respec')) wanted.push('second-process');
   const kinds = wanted.filter((kind) => !NOT_WITH.some(([one, other]) => kind === other && wanted.includes(one)));
   const count = kinds.length === 0 ? 0 : random.between(0, 7);
   const events = Array.from({ length: count }, () => ({ at: random.next() * chaosMillis, kind: random.pick(kinds) }));

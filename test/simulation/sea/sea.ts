@@ -1,5 +1,6 @@
 import { type Faults, NO_FAULTS } from '../../../src/drivers/memory/network.ts';
 import { keyedMarks } from '../../../src/lib/keyed-marks.ts';
+import { comparePositions, entryAtOrAfter, parsePosition } from '../../../src/model/position.ts';
 import { plainMarks } from '../../../src/model/provenance.ts';
 import { targetTopicOf } from '../../../src/model/topic-name.ts';
 import { MemoryStore } from '../../../src/state/memory/store.ts';
@@ -250,11 +251,27 @@ export class Sea {
         const there = new Set(to.rows(topic).map(({ id }) => id));
         return expected.filter(({ id }) => !there.has(id)).map(({ id }) => `${id} in ${to.plan.name}`);
       });
+      if (missing.length === 0) missing.push(...this.#behind());
       if (missing.length === 0) return;
       if (this.#time.millis > end)
         throw new Error(`stuck: ${missing.length} records never came, ${missing.slice(0, 3).join(', ')}`);
       await this.#pass(500);
     }
+  }
+
+  /** Lanes that have not come to their end, also where another way has brought all that they had to bring. */
+  #behind(): string[] {
+    const alive = this.#vessels.filter((each) => each.alive);
+    // Of two processes the one that waits stays behind.
+    if (alive.length > 1) return [];
+    return alive.flatMap(({ supervisor }) =>
+      this.#links.flatMap(({ name }) =>
+        supervisor
+          .lanes({ link: name, mirror: 'm' })
+          .filter(({ next, source }) => !isAtEnd(next, source?.end))
+          .map(({ lane, next }) => `the end of ${name} ${lane}, which is at ${next}`),
+      ),
+    );
   }
 
   #judge(): SeaOutcome {
@@ -277,4 +294,9 @@ export class Sea {
 /** Those rows that come from a cluster. */
 function ownRows({ plan }: Shore, rows: ReturnType<Shore['rows']>): ReturnType<Shore['rows']> {
   return rows.filter(({ id }) => id?.startsWith(`${plan.name}/`));
+}
+
+function isAtEnd(next: string | null, end: string | undefined): boolean {
+  const [place, goal] = [parsePosition(next ?? ''), parsePosition(end ?? '')];
+  return place !== undefined && goal !== undefined && comparePositions(entryAtOrAfter(place), goal) >= 0;
 }
