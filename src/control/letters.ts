@@ -9,7 +9,8 @@ import type { Verdicts } from '../spi/stage.ts';
 const PREFIX = 'ISTHMUS-DEAD-LETTER-';
 const REASON = `${PREFIX}REASON`;
 /** On what is not a record as it was: pieces of a large one, whole entries. */
-const NO_RECORD = [`${PREFIX}PART`, `${PREFIX}FORM`] as const;
+const FORM = `${PREFIX}FORM`;
+const NO_RECORD = [`${PREFIX}PART`, FORM] as const;
 
 /** Properties that a record has only while it is none that is replayed. */
 export const NOT_REPLAYED: readonly string[] = [REASON, ...NO_RECORD];
@@ -26,18 +27,33 @@ export interface LetterOrigin {
   readonly topic: string;
 }
 
-/** Reads what a dead letter says of itself; `undefined` when it is none of these, or cannot be put back as a record. */
-export function letterAt(batch: RecordBatch, i: number, origin: LetterOrigin): Letter | undefined {
+/** What a dead letter is of. */
+export interface LetterPlace {
+  readonly lane: string;
+  readonly position: string;
+  /** All records of the entry at the position, which was refused whole. */
+  readonly isEntry: boolean;
+}
+
+/** Reads what a dead letter is of, also one that cannot be put back; `undefined` when it is none of these. */
+export function letterPlaceAt(batch: RecordBatch, i: number, origin: LetterOrigin): LetterPlace | undefined {
   if (
     batch.whole ||
     batch.property(i, `${PREFIX}CLUSTER`) !== origin.cluster ||
     batch.property(i, `${PREFIX}TOPIC`) !== origin.topic
   )
     return undefined;
-  if (NO_RECORD.some((name) => batch.property(i, name) !== undefined)) return undefined;
   const lane = batch.property(i, `${PREFIX}LANE`);
   const position = batch.property(i, `${PREFIX}POSITION`);
-  return lane === undefined || position === undefined ? undefined : { lane, position, reason: batch.property(i, REASON) ?? '' };
+  const isEntry = batch.property(i, FORM) !== undefined;
+  return lane === undefined || position === undefined ? undefined : { lane, position, isEntry };
+}
+
+/** Reads what a dead letter says of itself; `undefined` when it is none of these, or cannot be put back as a record. */
+export function letterAt(batch: RecordBatch, i: number, origin: LetterOrigin): Letter | undefined {
+  const place = letterPlaceAt(batch, i, origin);
+  if (place === undefined || NO_RECORD.some((name) => batch.property(i, name) !== undefined)) return undefined;
+  return { lane: place.lane, position: place.position, reason: batch.property(i, REASON) ?? '' };
 }
 
 /** One text for what a letter is of. */
