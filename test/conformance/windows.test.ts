@@ -190,6 +190,39 @@ describe.each(storeKinds)('dedup windows: $name', (kind) => {
     expect(verdicts.flatMap((verdict, offset) => ((verdict === stored) === known.has(offset) ? [] : [offset]))).toEqual([]);
   });
 
+  it('keeps every fifth position of a stretch, and what fills the gaps', async () => {
+    const fifths = (shift: number): WindowIds => {
+      const ids = new WindowIds();
+      for (let offset = shift; offset < 600; offset += 5) ids.addRun(ORIGIN, offsetPosition(offset), 1);
+      return ids;
+    };
+    for (const [round, shift] of [3, 0, 4, 1].entries()) {
+      await open().confirm(fifths(shift));
+      const known = [3, 0, 4, 1].slice(0, round + 1);
+      const verdicts = await claim(offsets(0, 600));
+      expect(verdicts.flatMap((verdict, i) => ((verdict === stored) === known.includes(i % 5) ? [] : [i]))).toEqual([]);
+      await open().release(offsets(0, 600));
+    }
+    await open().confirm(fifths(2));
+    expect(new Set(await claim(offsets(0, 600)))).toEqual(new Set([stored]));
+  });
+
+  it('keeps both ends of a claim of which the middle was released or confirmed', async () => {
+    for (const [act, middle] of [
+      ['release', fresh],
+      ['confirm', stored],
+    ] as const) {
+      await claim(offsets(1_000, 250));
+      await open()[act](offsets(1_100, 50));
+      expect(await claim(offsets(1_000, 250))).toEqual([
+        ...Array(100).fill(ours),
+        ...Array(50).fill(middle),
+        ...Array(100).fill(ours),
+      ]);
+      expect(await claim(offsets(1_000, 250), open('b'))).not.toContain(fresh);
+    }
+  });
+
   it('splits what is too much for one command, and finds copies across the parts', async () => {
     const names = named(0, 5_000, (i) => `k${i % 4_990}`);
     const ids = keys(names);

@@ -5,10 +5,13 @@ import { newGeneration, type StateDeps } from '../deps.ts';
 import { damaged, topicText } from '../documents.ts';
 import { type CellVisitor, PLACE_BYTES, type Place, shortDigest, visitCells } from '../windows/cells.ts';
 import type { RedisConnection } from './connection.ts';
+import { Turns } from './turns.ts';
 import { WINDOW } from './window-script.ts';
 
 /** Cells per command. More are sent as several: Redis does nothing else while it works on one. */
 const CELLS_PER_COMMAND = 1_024;
+/** Commands on their way to Redis, of all windows. */
+const COMMANDS_AT_A_TIME = 16;
 /** Keys that `forget` looks at, at a time. */
 const SCAN_COUNT = 1_000;
 const NOTHING = Buffer.alloc(0);
@@ -31,9 +34,10 @@ export function redisWindows(connection: RedisConnection, prefix: string, deps: 
   // In braces: all keys of a window belong to one slot of a Redis Cluster.
   const keyOf = (cluster: string, topic: string): string =>
     `${prefix}window:{${shortDigest(topicText(cluster, topic)).toString('base64url')}}`;
+  const turns = new Turns(COMMANDS_AT_A_TIME);
   return {
     open: (cluster, topic, owner, limits) =>
-      new RedisWindow(connection, deps, keyOf(cluster, topic), topicText(cluster, topic), shortDigest(owner), limits),
+      new RedisWindow(connection, turns, deps, keyOf(cluster, topic), topicText(cluster, topic), shortDigest(owner), limits),
     async forget(cluster, topic) {
       const key = keyOf(cluster, topic);
       for (let cursor = '0', first = true; first || cursor !== '0'; first = false) {
@@ -50,14 +54,24 @@ export function redisWindows(connection: RedisConnection, prefix: string, deps: 
 
 class RedisWindow implements DedupWindow {
   readonly #connection: RedisConnection;
+  readonly #turns: Turns;
   readonly #deps: StateDeps;
   readonly #key: string;
   readonly #name: string;
   readonly #owner: Buffer;
   readonly #limits: WindowLimits;
 
-  constructor(connection: RedisConnection, deps: StateDeps, key: string, name: string, owner: Buffer, limits: WindowLimits) {
+  constructor(
+    connection: RedisConnection,
+    turns: Turns,
+    deps: StateDeps,
+    key: string,
+    name: string,
+    owner: Buffer,
+    limits: WindowLimits,
+  ) {
     this.#connection = connection;
+    this.#turns = turns;
     this.#deps = deps;
     this.#key = key;
     this.#name = name;
@@ -91,7 +105,7 @@ class RedisWindow implements DedupWindow {
   async #each(action: Action, parts: readonly Part[], take?: (answer: Buffer, count: number) => void): Promise<WindowReport> {
     let report: WindowReport | undefined;
     for (const { bytes, count } of parts.length === 0 ? [{ bytes: NOTHING, count: 0 }] : parts) {
-      const [answer, lossEpoch, complete] = await this.#run(action, bytes, count);
+      const [answer, lossEpoch, complete] = await this.#turns.run(() => this.#run(action, bytes, count));
       // Not after a failure: the bytes may wait for the socket still.
       keepSpare(bytes);
       take?.(answer, count);
