@@ -50,8 +50,8 @@ export async function expires(rest: Rest, topic: string): Promise<boolean> {
 /** The first entry of a partition that was published at or after `time`, milliseconds since 1970; `undefined` when the broker does not say. */
 export async function findTime(rest: Rest, partition: string, time: number): Promise<MessageId | undefined> {
   const found = await rest.get(`${topicPath(partition)}/messageid/${time}`);
-  const id = { ledger: numberField(found, 'ledgerId'), entry: numberField(found, 'entryId') };
-  return id.ledger > 0 && id.entry >= 0 ? id : undefined;
+  const [ledger, entry] = [field(found, 'ledgerId'), field(found, 'entryId')];
+  return typeof ledger === 'number' && typeof entry === 'number' && entry >= 0 ? { ledger, entry } : undefined;
 }
 
 /** Reads `ledger:entry`; what may follow in statistics is left out. */

@@ -1,5 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import type { PooledBatch } from '../../../lib/batch-pool.ts';
+import type { ByteBudget } from '../../../lib/byte-budget.ts';
 import { type Deferred, deferred } from '../../../lib/deferred.ts';
 import type { LaneId } from '../../../model/lane.ts';
 import { comparePositions, entryPosition, formatPosition, type Position } from '../../../model/position.ts';
@@ -31,6 +32,7 @@ export class PulsarLaneReader implements LaneReader {
   readonly #shared: SourceShared;
   readonly #lane: LaneId;
   readonly #wholeFrom: Position | undefined;
+  readonly #budget: ByteBudget;
   readonly #flow: FlowWindow;
   readonly #loop: ReadLoop;
   readonly #queue: QueuedEntry[] = [];
@@ -50,7 +52,10 @@ export class PulsarLaneReader implements LaneReader {
     this.#next = from;
     this.#wholeFrom = options.wholeFrom;
     this.#shared = shared;
-    this.#flow = new FlowWindow(options.budget);
+    this.#budget = options.budget;
+    const { lanes } = shared;
+    lanes.set(options.budget, (lanes.get(options.budget) ?? 0) + 1);
+    this.#flow = new FlowWindow(options.budget, () => lanes.get(options.budget) ?? 1);
     this.#chunks = new ChunkStore(options.budget);
     this.#loop = new ReadLoop({
       lane,
@@ -114,6 +119,7 @@ export class PulsarLaneReader implements LaneReader {
   /** What is in the queue can still be taken. */
   #onEnd(error: IsthmusError): void {
     this.#end ??= error;
+    this.#leave();
     this.#wake();
     this.#waiter?.reject(this.#end);
     this.#waiter = undefined;
@@ -160,6 +166,14 @@ export class PulsarLaneReader implements LaneReader {
       this.#examining = false;
     }
     this.#wake();
+  }
+
+  /** The lane asks for nothing any more, and its share is the others'. */
+  #leave(): void {
+    const { lanes } = this.#shared;
+    const others = (lanes.get(this.#budget) ?? 1) - 1;
+    if (others > 0) lanes.set(this.#budget, others);
+    else lanes.delete(this.#budget);
   }
 
   #onEntry({ ledger, entry }: MessageId, bytes: Buffer): void {

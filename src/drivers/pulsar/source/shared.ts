@@ -1,4 +1,5 @@
 import type { BatchPool } from '../../../lib/batch-pool.ts';
+import type { ByteBudget } from '../../../lib/byte-budget.ts';
 import type { FramePool } from '../../../lib/frame-pool.ts';
 import type { Rest } from '../admin/rest.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
@@ -16,4 +17,6 @@ export interface SourceShared {
   readonly decoder: RecordDecoder;
   /** For whoever looks at an entry and is done before anybody else does. */
   readonly header: EntryHeader;
+  /** How many lanes are open on each budget. */
+  readonly lanes: Map<ByteBudget, number>;
 }

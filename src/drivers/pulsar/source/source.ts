@@ -1,3 +1,4 @@
+import { IsthmusError } from '../../../errors.ts';
 import { BatchPool } from '../../../lib/batch-pool.ts';
 import type { FramePool } from '../../../lib/frame-pool.ts';
 import type { LaneId } from '../../../model/lane.ts';
@@ -30,6 +31,7 @@ export class PulsarSource implements Source {
       batches: new BatchPool(),
       decoder: new RecordDecoder(),
       header: new EntryHeader(),
+      lanes: new Map(),
     };
   }
 
@@ -54,6 +56,8 @@ export class PulsarSource implements Source {
     const [oldest, newest] = [ledgers[0], ledgers.at(-1)];
     // What comes into an empty topic comes after its beginning, wherever that will be: an empty ledger is thrown away.
     if (oldest === undefined || newest === undefined) return BEGINNING;
+    if (start.kind === 'time')
+      throw new IsthmusError('BROKER_BUSY', `looking for ${start.time} in ${lane.topic} ${lane.lane}: the broker gave no place`);
     return start.kind === 'earliest' ? entryPosition(oldest.ledger, 0) : entryPosition(newest.ledger, newest.entries);
   }
 

@@ -14,14 +14,14 @@ function broker(): { permits: number; round(): number } {
 
 describe('the flow of a lane', () => {
   it('lets one entry come before anything is known of their size', () => {
-    expect(new FlowWindow(new ByteBudget(2 ** 24)).grant()).toBe(1);
+    expect(new FlowWindow(new ByteBudget(2 ** 24), () => 1).grant()).toBe(1);
   });
 
   it('never stops while everything is let go of, whatever entries hold', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 2_000 }), fc.integer({ min: 20, max: 300_000 }), (messages, bytes) => {
         const budget = new ByteBudget(2 ** 24);
-        const flow = new FlowWindow(budget);
+        const flow = new FlowWindow(budget, () => 1);
         const remote = broker();
         for (let rounds = 0; rounds < 40; rounds++) {
           remote.permits += flow.grant();
@@ -41,7 +41,7 @@ describe('the flow of a lane', () => {
   it('is bounded while nothing is let go of: large entries by what there is room for, small ones by a round', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 2_000 }), fc.integer({ min: 20, max: 300_000 }), (messages, bytes) => {
-        const flow = new FlowWindow(new ByteBudget(2 ** 24));
+        const flow = new FlowWindow(new ByteBudget(2 ** 24), () => 1);
         const remote = broker();
         let held = 0;
         for (let rounds = 0; rounds < 40; rounds++) {
@@ -59,7 +59,7 @@ describe('the flow of a lane', () => {
 
   it('takes one entry even where others have used up the budget, and no more', () => {
     const budget = new ByteBudget(1000);
-    const flow = new FlowWindow(budget);
+    const flow = new FlowWindow(budget, () => 1);
     budget.tryTake(1000, true);
     expect(flow.grant()).toBe(1);
     flow.arrived(500, 1);
@@ -68,8 +68,33 @@ describe('the flow of a lane', () => {
     expect(flow.grant()).toBe(1);
   });
 
+  it('is the share of the lane: many lanes hold the budget and no more, when all that they were granted comes', () => {
+    const budget = new ByteBudget(2 ** 24);
+    const flows = Array.from({ length: 64 }, () => new FlowWindow(budget, () => 64));
+    const remotes = flows.map(() => broker());
+    for (let rounds = 0; rounds < 20; rounds++) {
+      for (const [k, flow] of flows.entries()) {
+        const remote = remotes[k] ?? broker();
+        remote.permits += flow.grant();
+        const entries = remote.round();
+        remote.permits -= entries * 100;
+        for (let each = 0; each < entries; each++) flow.arrived(20_000, 100);
+      }
+    }
+    expect(budget.usedBytes).toBeLessThanOrEqual(2 ** 24 + 64 * 20_000);
+  });
+
+  it('leaves the budget alone while nothing comes', () => {
+    const budget = new ByteBudget(2 ** 24);
+    const flow = new FlowWindow(budget, () => 1);
+    flow.grant();
+    flow.arrived(1_000, 1);
+    flow.release(1_000);
+    expect([flow.grant() > 100, budget.usedBytes]).toEqual([true, 0]);
+  });
+
   it('takes back what was counted on when entries do not come', () => {
-    const flow = new FlowWindow(new ByteBudget(2 ** 24));
+    const flow = new FlowWindow(new ByteBudget(2 ** 24), () => 1);
     flow.grant();
     flow.arrived(1_000_000, 1000);
     // Three more fit, and are asked for; one comes with so many messages that the permits for all are used up, and stays.
