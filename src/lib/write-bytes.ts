@@ -11,6 +11,27 @@ export function copyBytes(source: Buffer, start: number, length: number, target:
 /** Most digits of a safe integer, sign included. */
 export const MAX_DIGITS = 17;
 
+/** Writes numbers of which neighbours are often the same: times. */
+export class RepeatedNumber {
+  readonly #base: 10 | 36;
+  readonly #digits: Buffer = Buffer.alloc(MAX_DIGITS);
+  #value = -1;
+  #length = 0;
+
+  constructor(base: 10 | 36) {
+    this.#base = base;
+  }
+
+  /** As `writeNumber`. */
+  write(target: Buffer, at: number, value: number): number {
+    if (value !== this.#value) {
+      this.#length = writeNumber(this.#digits, 0, value, this.#base);
+      this.#value = value;
+    }
+    return copyBytes(this.#digits, 0, this.#length, target, at);
+  }
+}
+
 /** Writes a whole number of at most 2^53 in digits to the base of 10 or 36, as `String` does but without one; gives the place after it. */
 export function writeNumber(target: Buffer, at: number, value: number, base: 10 | 36): number {
   let rest = value;

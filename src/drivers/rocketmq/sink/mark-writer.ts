@@ -1,4 +1,4 @@
-import { MAX_DIGITS, writeNumber } from '../../../lib/write-bytes.ts';
+import { copyBytes, MAX_DIGITS, RepeatedNumber, writeNumber } from '../../../lib/write-bytes.ts';
 import type { LaneId } from '../../../model/lane.ts';
 import { offsetPosition } from '../../../model/position.ts';
 import { formatProvenance, formatVia, type MarkCodec, plainMarks } from '../../../model/provenance.ts';
@@ -21,6 +21,7 @@ export class MarkWriter {
   readonly #lane: LaneId;
   /** What the marks of all local records begin with: version, cluster, topic and lane. */
   readonly #prefix: Buffer;
+  readonly #time = new RepeatedNumber(36);
 
   constructor(marks: MarkCodec, cluster: string, lane: LaneId) {
     this.#marks = marks;
@@ -46,7 +47,7 @@ export class MarkWriter {
 
   /** Without a string: this runs for each record. */
   #writeLocal(batch: RecordBatch, i: number, target: Buffer, at: number): number {
-    let to = at + this.#prefix.copy(target, at);
+    let to = copyBytes(this.#prefix, 0, this.#prefix.length, target, at);
     const [minor, index] = [batch.minor[i] ?? -1, batch.index[i] ?? -1];
     to = writeNumber(target, to, batch.major[i] ?? -1, 10);
     if (minor >= 0) {
@@ -58,7 +59,7 @@ export class MarkWriter {
       }
     }
     target[to++] = SEMICOLON;
-    return writeNumber(target, to, Math.trunc(Math.min(Math.max((batch.storeTime[i] ?? 0) || 0, 0), LATEST_MILLIS)), 36);
+    return this.#time.write(target, to, Math.trunc(Math.min(Math.max((batch.storeTime[i] ?? 0) || 0, 0), LATEST_MILLIS)));
   }
 
   #local(batch: RecordBatch, i: number): string {

@@ -1,5 +1,5 @@
 import type { EncodeRecord } from '../../../lib/slab.ts';
-import { copyBytes, MAX_DIGITS } from '../../../lib/write-bytes.ts';
+import { copyBytes, MAX_DIGITS, RepeatedNumber } from '../../../lib/write-bytes.ts';
 import type { LaneId } from '../../../model/lane.ts';
 import type { MarkCodec } from '../../../model/provenance.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
@@ -37,6 +37,7 @@ export class RecordEncoder {
   readonly #keys: UniqueKeys;
   readonly #hosts = new BornHosts();
   readonly #out = new PropertyWriter();
+  readonly #bornTimes = new RepeatedNumber(10);
 
   constructor(marks: MarkCodec, cluster: string, lane: LaneId) {
     this.#marks = new MarkWriter(marks, cluster, lane);
@@ -109,19 +110,21 @@ export class RecordEncoder {
       out.endValue();
     }
     const bornTime = batch.eventTime[i] ?? 0;
-    if (bornTime > 0 && bornTime !== this.bornTime && (seen & Seen.bornTime) === 0) writeTime(BORN_TIME_NAME, bornTime, out);
+    if (bornTime > 0 && bornTime !== this.bornTime && (seen & Seen.bornTime) === 0) {
+      out.put(BORN_TIME_NAME);
+      out.at = this.#bornTimes.write(out.target, out.at, bornTime);
+      out.endValue();
+    }
     // A delay that has passed acts again when a broker sends the message once more, for a retry, unless this says that it was delivered.
-    if ((seen & Seen.timer) !== 0) writeTime(TIMER_OUT_NAME, batch.storeTime[i] ?? 0, out);
+    if ((seen & Seen.timer) !== 0) {
+      out.put(TIMER_OUT_NAME);
+      out.number(batch.storeTime[i] ?? 0);
+      out.endValue();
+    }
     out.put(MARK_NAME);
     out.at = this.#marks.write(batch, i, out.target, out.at);
     out.endValue();
   }
-}
-
-function writeTime(name: Buffer, millis: number, out: PropertyWriter): void {
-  out.put(name);
-  out.number(millis);
-  out.endValue();
 }
 
 function writeInt32(target: Buffer, at: number, value: number): void {
