@@ -33,7 +33,8 @@ afterAll(async () => {
 
 async function newTopic(namespace = 'public/default'): Promise<string> {
   const topic = `persistent://${namespace}/faults-${randomUUID()}`;
-  await cluster.admin.ensureTopic(topic, 1);
+  // Nobody subscribes: what lies in a ledger that an unload has closed would be deleted while a slow test still runs.
+  await cluster.admin.ensureTopic(topic, 1, { retentionMinutes: 60 });
   return topic;
 }
 

@@ -6,7 +6,7 @@ import type { RecordBatch } from '../../src/model/record-batch.ts';
 import type { DeadLetter } from '../../src/spi/sink.ts';
 import { passAll, wholeBatch } from '../kit/pulsar-entries.ts';
 import type { PulsarRow } from '../kit/pulsar-eyes.ts';
-import { type PulsarPair, pulsarAdmin, pulsarPair, restPath } from '../kit/pulsar-pair.ts';
+import { consumersOf, type PulsarPair, pulsarAdmin, pulsarPair, restPath } from '../kit/pulsar-pair.ts';
 import { batchOf, type LogLine, openTestCluster, type TestRecord } from '../kit/pulsar-writing.ts';
 
 let pair: PulsarPair;
@@ -164,11 +164,7 @@ describe('records of a Pulsar that are put together anew', () => {
       expect: 1000,
       quietMs: 60_000,
     });
-    // All of them, before anything comes: a consumer that joins later has entries sent again.
-    const stats = `${pair.target.adminUrl}/admin/v2/persistent/${restPath(topic)}-partition-0/stats`;
-    const consumers = async (): Promise<number> =>
-      JSON.stringify(await pulsarAdmin('GET', stats)).match(/"eyes-\d"/g)?.length ?? 0;
-    await expect.poll(consumers, { timeout: 60_000 }).toBe(3);
+    await expect.poll(async () => await consumersOf(pair.target.adminUrl, `${topic}-partition-0`), { timeout: 60_000 }).toBe(3);
     const { writer, write, until } = await pair.openWriter(topic, { batching: 'per-key' });
     const many = Array.from({ length: 1000 }, (_, k): TestRecord => {
       const orderingKey = Buffer.from(`o-${k % 10}`);
@@ -186,14 +182,14 @@ describe('records of a Pulsar that are put together anew', () => {
     await writer.close(0);
     const rows = await consuming;
     expect(rows).toHaveLength(1000);
-    const consumersOf = new Map<number, Set<number>>();
+    const takersOf = new Map<number, Set<number>>();
     const seqsOf = new Map<number, number[]>();
     for (const { consumer, id } of rows) {
       const group = Number(id) % 10;
-      consumersOf.set(group, (consumersOf.get(group) ?? new Set()).add(consumer));
+      takersOf.set(group, (takersOf.get(group) ?? new Set()).add(consumer));
       seqsOf.set(group, [...(seqsOf.get(group) ?? []), Number(id)]);
     }
-    expect([...consumersOf.values()].map((each) => each.size)).toEqual(Array(10).fill(1));
+    expect([...takersOf.values()].map((each) => each.size)).toEqual(Array(10).fill(1));
     for (const seqs of seqsOf.values()) expect(seqs).toEqual(seqs.toSorted((x, y) => x - y));
   });
 });

@@ -6,6 +6,7 @@ import type { Sink } from '../../src/spi/sink.ts';
 import { type Brokers, pulsarEndpoints, startBrokers, testOffset } from '../kit/brokers.ts';
 import { type Eyes, startEyes } from '../kit/eyes.ts';
 import type { PulsarEyes } from '../kit/pulsar-eyes.ts';
+import { consumersOf } from '../kit/pulsar-pair.ts';
 import { batchOf, numbered, openTestCluster, openTestWriter, type TestRecord } from '../kit/pulsar-writing.ts';
 
 const target = pulsarEndpoints('pulsar-west', testOffset);
@@ -138,13 +139,15 @@ describe('per-key batching', () => {
 
   it('is chosen by itself where a Key_Shared subscription reads, whose consumers then see each key in order', async () => {
     const topic = await newTopic();
-    await reader.consume(topic, { subscription: 'shared', type: 'Key_Shared', consumers: 1, expect: 1, quietMs: 500 });
+    const options = { subscription: 'shared', type: 'Key_Shared', consumers: 3, expect: 2000, quietMs: 60_000 } as const;
+    const consuming = reader.consume(topic, options);
+    await expect.poll(async () => await consumersOf(target.adminUrl, `${topic}-partition-0`), { timeout: 60_000 }).toBe(3);
     const { write, until, writer, stored } = await openTestWriter(cluster.sink, topic, { batching: 'auto' });
     await write(numbered(0, 2000, 10), 500);
     await until(2000);
     await writer.close(0);
     expect(stored).toHaveLength(4 * 10);
-    const rows = await reader.consume(topic, { subscription: 'shared', type: 'Key_Shared', consumers: 3, expect: 2000 });
+    const rows = await consuming;
     expect(rows).toHaveLength(2000);
     const consumersOfKey = new Map<string | null, Set<number>>();
     const seqsOfKey = new Map<string | null, number[]>();

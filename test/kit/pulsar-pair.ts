@@ -52,7 +52,8 @@ export async function pulsarPair(): Promise<PulsarPair> {
     newTopic: async (namespace = 'public/default') => {
       const topic = `persistent://${namespace}/passing-${randomUUID()}`;
       await east.createTopic(topic, 1);
-      await cluster.admin.ensureTopic(topic, 1);
+      // Nobody subscribes: what lies in a ledger that an unload has closed would be deleted while a slow test still runs.
+      await cluster.admin.ensureTopic(topic, 1, { retentionMinutes: 60 });
       return topic;
     },
     pass: async (topic, options = {}) => {
@@ -86,6 +87,12 @@ export async function pulsarAdmin(method: string, url: string, body?: unknown): 
   const text = await answer.text();
   if (!answer.ok) throw new Error(`${method} ${url}: ${answer.status} ${text}`);
   return text === '' ? undefined : JSON.parse(text);
+}
+
+/** How many consumers of the eyes a partition has now: one that joins after messages have come has some of them sent a second time. */
+export async function consumersOf(adminUrl: string, partition: string): Promise<number> {
+  const stats = await pulsarAdmin('GET', `${adminUrl}/admin/v2/persistent/${restPath(partition)}/stats`);
+  return JSON.stringify(stats).match(/"eyes-\d+"/g)?.length ?? 0;
 }
 
 /** `tenant/namespace/name` of a full topic name, as paths of the admin REST have it. */

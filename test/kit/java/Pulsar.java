@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.pulsar.client.api.Consumer;
 import org.apache.pulsar.client.api.Message;
@@ -176,6 +177,7 @@ final class Pulsar {
     long expect = call.number("expect");
     long quietMs = call.number("quietMs", 5_000);
     AtomicLong places = new AtomicLong();
+    AtomicBoolean over = new AtomicBoolean();
     AtomicLong lastMs = new AtomicLong(System.currentTimeMillis());
     List<Consumer<byte[]>> consumers = new ArrayList<>();
     try {
@@ -185,6 +187,8 @@ final class Pulsar {
           .subscriptionType(SubscriptionType.valueOf(call.text("type", "Key_Shared"))).subscriptionInitialPosition(SubscriptionInitialPosition.Earliest)
           .messageListener((consumer, message) -> {
             synchronized (places) {
+              // When the first consumer closes, the others get what it has not acknowledged yet.
+              if (over.get()) return;
               call.row(new Object[] {me, partition(message), places.getAndIncrement(), message.getProperty(idProperty), key(message)});
             }
             lastMs.set(System.currentTimeMillis());
@@ -193,6 +197,9 @@ final class Pulsar {
       }
       while (places.get() < expect && System.currentTimeMillis() - lastMs.get() < quietMs) Thread.sleep(50);
     } finally {
+      synchronized (places) {
+        over.set(true);
+      }
       for (Consumer<byte[]> consumer : consumers) consumer.close();
     }
     return places.get();
