@@ -27,7 +27,7 @@ export async function measureMemory(bed: Bed, lanes: number, messagesPerLane: nu
   for (const [name, copy] of Object.entries(topics)) {
     await bed.source.createTopic(name, lanesPerTopic);
     await bed.target.createTopic(copy, lanesPerTopic);
-    await bed.source.load(name, { count: perTopic, size: bodyBytes, keys: 0, batch: 1 });
+    await bed.source.load(name, { count: perTopic, size: bodyBytes, keys: 0, batch: 1, stubborn: true });
   }
   const isthmus = await startIsthmus(bed, { topics, windows: false });
   try {
@@ -36,7 +36,7 @@ export async function measureMemory(bed: Bed, lanes: number, messagesPerLane: nu
     const { peakRssMib } = costOf(isthmus.pid);
     for (const copy of Object.values(topics)) {
       const { messages, distinct } = await bed.target.count(copy);
-      if (messages !== perTopic || distinct !== perTopic)
+      if (messages < perTopic || distinct !== perTopic)
         throw new Error(`${messages} messages of which ${distinct} different, instead of ${perTopic}`);
     }
     return {
