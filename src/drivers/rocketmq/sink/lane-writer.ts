@@ -153,6 +153,13 @@ export class RocketmqLaneWriter implements LaneWriter {
     if (this.#outbox.waiting === 0) return;
     const place = this.#place;
     if (place === undefined) return;
+    // A process that stood still finds out here that its lease has run out, before it writes beside the one that has the lane now.
+    if (this.#options.mayWrite?.() === false) {
+      this.#fail(
+        new IsthmusError('OTHER_WRITER', `${this.#access.doing}: the lease has run out, another process may have the lane`),
+      );
+      return;
+    }
     const lost = this.#access.lost(place);
     if (lost !== undefined) {
       this.#lose(lost);

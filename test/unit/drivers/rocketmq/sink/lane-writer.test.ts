@@ -55,6 +55,21 @@ describe('a writer into a queue', () => {
     expect(queue.bodies).toEqual(bodies(10));
   });
 
+  it('sends nothing any more, and gives up, when its lease has run out', async () => {
+    queue = await new FakeQueue().start();
+    opened = openFast();
+    cluster = opened.cluster;
+    let mayWrite = true;
+    const writer = await openTestWriter(sink(), 'T1', { mayWrite: () => mayWrite });
+    await writer.write(records(0, 3));
+    await writer.until(3);
+    mayWrite = false;
+    await writer.write(records(3, 5)).catch(() => undefined);
+    await eventually(() => writer.failures.length === 1);
+    expect(writer.failures[0]?.code).toBe('OTHER_WRITER');
+    expect(queue.bodies).toEqual(bodies(3));
+  });
+
   it('has one request under way at a time, and sends what came meanwhile together', async () => {
     const writer = await open();
     await writer.write(records(0, 1));
