@@ -125,6 +125,8 @@ export class Sea {
     const random = this.#random;
     const vessel = this.#vessels.findLast((each) => each.alive);
     const shore = random.pick(this.#shores);
+    // In the middle of something, or hardly anything would be on its way.
+    if (kind === 'kill' || kind === 'freeze' || kind === 'respec') await this.#burst();
     switch (kind) {
       case 'kill':
         if (vessel !== undefined) this.#kill(vessel);
@@ -168,6 +170,13 @@ export class Sea {
       case 'kick':
         this.#harm(kind, shore);
     }
+  }
+
+  async #burst(): Promise<void> {
+    for (const shore of this.#shores) {
+      for (let left = shore.plan.writes ? 24 : 0; left > 0; ) left -= shore.produce(left, this.#plan.keys, this.#random);
+    }
+    await this.#pass(this.#random.next() * 6 * this.#faults.maxDelayMillis);
   }
 
   #harm(kind: 'broker-away' | 'target-away' | 'kick', shore: Shore): void {
