@@ -94,7 +94,9 @@ export class LanePlanner {
   /** Gives the target's lanes their partition numbers, and tells the sink. All mirrors and processes that write the topic agree on them in the store. */
   async #number(targetTopic: string, { lanes }: TopicDescription, isNew: boolean): Promise<readonly string[]> {
     const { writes, store, target } = this.#parts;
-    const present = lanes.map(({ lane }) => lane);
+    // A queue that is only read (the topic has more of them than are written) would be waited for without end.
+    const writable = lanes.filter((lane) => lane.writable);
+    const present = (writable.length > 0 ? writable : lanes).map(({ lane }) => lane);
     // Only a lane that belongs to one broker can be away while others are there; elsewhere a missing lane is none.
     if (target.type !== 'rocketmq') return present;
     for (let tries = 0; tries < AGREEING_TRIES; tries++) {

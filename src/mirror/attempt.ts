@@ -1,6 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../errors.ts';
 import { untilAborted, within } from '../lib/abort.ts';
-import { needsRecords } from '../model/mirror-spec.ts';
+import { type DedupRule, needsRecords } from '../model/mirror-spec.ts';
 import { comparePositions, entryAtOrAfter, formatPosition, type Position } from '../model/position.ts';
 import type { Log } from '../spi/log.ts';
 import type { LaneWriter, Stored } from '../spi/sink.ts';
@@ -239,10 +239,14 @@ export class Attempt {
     if (dedup === undefined) return undefined;
     if (windows === undefined) throw new IsthmusError('INTERNAL', 'opening a dedup window: nobody keeps any');
     // Records under used positions would be taken for those that had them before, and be lost.
-    if (this.#positionsUsedAgain) await windows.forget(targetCluster, plan.targetTopic);
+    if (this.#positionsUsedAgain) await windows.forget(targetCluster, windowName(plan.targetTopic, dedup.id));
     const { windowMillis, maxIds, onStateLoss } = dedup;
     const owner = [context.link, spec.name, context.sourceCluster, plan.lane.topic, plan.lane.lane].join(' ');
-    const window = windows.open(targetCluster, plan.targetTopic, owner, { windowMillis, maxIds, claimMillis: CLAIM_MILLIS });
+    const window = windows.open(targetCluster, windowName(plan.targetTopic, dedup.id), owner, {
+      windowMillis,
+      maxIds,
+      claimMillis: CLAIM_MILLIS,
+    });
     return new LaneWindow({
       window,
       onStateLoss,
@@ -333,4 +337,9 @@ export class Attempt {
 /** Whether entries of the source may pass as they are: both ends can, and no rule of the mirror looks into them. */
 function takesWhole({ source, sink, spec }: MirrorContext): boolean {
   return source.passesWhole && sink.takesWhole('pulsar-entry') && spec.batching !== 'per-key' && !needsRecords(spec);
+}
+
+/** Values of a property are ids among those of the same property only: equal values of two would otherwise drop a record. Topics have no `#`. */
+function windowName(targetTopic: string, id: DedupRule['id']): string {
+  return id.kind === 'property' ? `${targetTopic}#${id.name}` : targetTopic;
 }
