@@ -15,24 +15,25 @@ export type Fault = {
 };
 
 const ends: readonly End[] = ['source', 'target'];
-const kills = 3;
 const hourSteps = 3;
 
 const isPulsar = (name: ServerName): boolean => name.startsWith('pulsar');
 
 /** SIGKILLs at moments counted in messages, not in time, so that a faster or slower machine kills in the middle as well. */
-const replicatorKilled: Fault = {
-  name: 'SIGKILLs of the replicator at seeded moments',
-  run: async ({ mirror, messages, random, untilStored }) => {
-    for (let kill = 0; kill < kills; kill++) {
-      const moment = Math.floor(messages * (0.25 + (0.6 * (kill + random())) / kills));
-      await untilStored(moment);
-      await sleep(random() * 60);
-      await mirror.process.kill();
-      mirror.process.start();
-    }
-  },
-};
+function replicatorKilled(kills: number): Fault {
+  return {
+    name: `SIGKILLs of the replicator at seeded moments (${kills})`,
+    run: async ({ mirror, messages, random, untilStored }) => {
+      for (let kill = 0; kill < kills; kill++) {
+        const moment = Math.floor(messages * (0.25 + (0.6 * (kill + random())) / kills));
+        await untilStored(moment);
+        await sleep(random() * 60);
+        await mirror.process.kill();
+        mirror.process.start();
+      }
+    },
+  };
+}
 
 function brokerKilled(end: End): Fault {
   return {
@@ -205,7 +206,7 @@ const startedTwice: Fault = {
 };
 
 export const faults: readonly Fault[] = [
-  replicatorKilled,
+  replicatorKilled(3),
   ...ends.map(brokerKilled),
   ...ends.flatMap((end) => weathers.map((weather) => networkFault(end, weather))),
   ...ends.map(topicUnloaded),
@@ -218,6 +219,6 @@ export const faults: readonly Fault[] = [
 
 /** Two of them for a quick look. */
 export const quickFaults: readonly Fault[] = [
-  replicatorKilled,
+  replicatorKilled(1),
   ...weathers.slice(-1).map((weather) => networkFault('target', weather)),
 ];
