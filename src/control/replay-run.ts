@@ -106,7 +106,7 @@ export class ReplayRun {
 
   async #topicNames(): Promise<readonly string[]> {
     const known = await progressOf(this.#mirror, this.#deps.store);
-    const all = [...new Set([...known.values()].map(({ topic }) => topic))].sort();
+    const all = [...new Set([...known.values()].map(({ lane }) => lane.topic))].sort();
     const strange = this.request.topics?.find((topic) => !all.includes(topic));
     if (strange !== undefined)
       throw new IsthmusError(

@@ -1,6 +1,6 @@
 import { IsthmusError } from '../errors.ts';
 import type { LaneScope, TopicScope } from '../mirror/audit/plan.ts';
-import { laneKey } from '../model/lane.ts';
+import { type LaneId, laneKey } from '../model/lane.ts';
 import type { StartRule } from '../model/mirror-spec.ts';
 import { comparePositions, neighbourDistance, type Position } from '../model/position.ts';
 import { targetTopicOf } from '../model/topic-name.ts';
@@ -20,15 +20,18 @@ export interface PlannedTopic {
   readonly notes: readonly string[];
 }
 
+/** How far a lane of a mirror has come. */
+export interface LaneProgress {
+  readonly lane: LaneId;
+  readonly next: Position;
+}
+
 /** How far each lane of a mirror has come, by `laneKey`: what a running lane says, else its checkpoint. */
-export async function progressOf(
-  { key, running }: VerifiedMirror,
-  store: StateStore,
-): Promise<Map<string, { readonly topic: string; readonly next: Position }>> {
-  const progress = new Map<string, { topic: string; next: Position }>();
-  for (const { lane, next } of await store.loadCheckpoints(key)) progress.set(laneKey(lane), { topic: lane.topic, next });
+export async function progressOf({ key, running }: VerifiedMirror, store: StateStore): Promise<Map<string, LaneProgress>> {
+  const progress = new Map<string, LaneProgress>();
+  for (const { lane, next } of await store.loadCheckpoints(key)) progress.set(laneKey(lane), { lane, next });
   for (const { plan, next } of running?.lanes ?? []) {
-    if (next !== undefined) progress.set(laneKey(plan.lane), { topic: plan.lane.topic, next });
+    if (next !== undefined) progress.set(laneKey(plan.lane), { lane: plan.lane, next });
   }
   return progress;
 }
@@ -37,7 +40,7 @@ export async function progressOf(
 export async function planTopic(
   mirror: VerifiedMirror,
   topic: string,
-  progress: ReadonlyMap<string, { readonly next: Position }>,
+  progress: ReadonlyMap<string, LaneProgress>,
   request: VerificationRequest,
   store: StateStore,
 ): Promise<PlannedTopic> {
@@ -55,6 +58,10 @@ export async function planTopic(
   const present = copy.lanes.map(({ lane }) => lane);
   const targetLanes = [...kept.filter((lane) => present.includes(lane)), ...present.filter((lane) => !kept.includes(lane))];
   const notes: string[] = [];
+  for (const { lane } of progress.values()) {
+    if (lane.topic === topic && !described.lanes.some((each) => each.lane === lane.lane))
+      notes.push(`${topic} ${lane.lane}: the source does not name it now, so nothing of it is compared`);
+  }
   for (const lane of kept)
     if (!present.includes(lane))
       throw new IsthmusError(

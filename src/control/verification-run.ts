@@ -169,7 +169,7 @@ export class VerificationRun {
     const { host, store } = this.#deps;
     const mirror = host.verified(this.request.key);
     const known = await progressOf(mirror, store);
-    const all = [...new Set([...known.values()].map(({ topic }) => topic))].sort();
+    const all = [...new Set([...known.values()].map(({ lane }) => lane.topic))].sort();
     this.#topics = this.request.topics ?? all;
     const strange = this.#topics.find((topic) => !all.includes(topic));
     if (strange !== undefined)

@@ -69,7 +69,12 @@ export class Verifications implements VerificationControl {
   start(request: VerificationRequest): VerificationStatus {
     if (this.#closed) throw new IsthmusError('CLOSED', 'starting a verification: this process is ending');
     // Whatever is wrong with the mirror's name or clusters is an answer to the request.
-    this.#deps.host.verified(request.key);
+    const { dedup } = this.#deps.host.verified(request.key).spec;
+    if (request.repair && dedup !== undefined && dedup.id.kind !== 'origin')
+      throw new IsthmusError(
+        'INVALID_REQUEST',
+        'starting a verification: a mirror whose dedup window goes by other ids than the origin is not repaired, because what the window has left out would be sent',
+      );
     if (request.from !== undefined && request.to !== undefined && request.from >= request.to)
       throw new IsthmusError('INVALID_REQUEST', 'starting a verification: `from` must be before `to`');
     const running = [...this.#runs.values()].filter((run) => run.running);

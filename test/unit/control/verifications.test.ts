@@ -94,6 +94,21 @@ describe('verifying a mirror', () => {
     });
   });
 
+  it('says which lanes it could not compare', async () => {
+    await start();
+    stage.produce(10);
+    stage.produce(10, {}, 'orders', 'broker-a:1');
+    await stage.time.pass(20_000);
+    stage.source.addQueues('orders', 'broker-b', 1);
+    stage.source.setAway('broker-a', true);
+    const status = await verified();
+    expect(status.notes).toEqual([
+      'orders broker-a:0: the source does not name it now, so nothing of it is compared',
+      'orders broker-a:1: the source does not name it now, so nothing of it is compared',
+      'orders broker-b:0: it has not begun, so nothing of it is compared',
+    ]);
+  });
+
   it('finds copies and changed records, each with its places', async () => {
     await start();
     stage.produce(100);
@@ -263,6 +278,15 @@ describe('verifications', () => {
     [{ from: 5, to: 5 }, 'INVALID_REQUEST'],
   ])('refuse %o', (changes, code) => {
     expect(codeOf(() => supervisor.verifications.start({ ...request, ...changes }))).toBe(code);
+  });
+
+  it('do not repair what a dedup window by other ids may have left out', async () => {
+    stage.source.addQueues('refunds', 'broker-a', 1);
+    const dedup = { windowMillis: 60_000, maxIds: 1_000, id: { kind: 'producer' as const }, onStateLoss: 'continue' as const };
+    await stage.outcome(supervisor.addMirror('l', specOf('d', { ...MIRROR, topics: ['refunds'], dedup })));
+    const of = { ...request, key: { link: 'l', mirror: 'd' } };
+    expect(codeOf(() => supervisor.verifications.start({ ...of, repair: true }))).toBe('INVALID_REQUEST');
+    expect(codeOf(() => supervisor.verifications.start(of))).toBe('none');
   });
 
   it('fail for a topic that the mirror has not, and while the state store is away', async () => {
