@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import type { ClusterConfig, Config } from './config/types.ts';
 import { Supervisor } from './control/supervisor.ts';
 import { openPulsar } from './drivers/pulsar/driver.ts';
+import { openPulsarNative } from './drivers/pulsar/native/driver.ts';
 import { openRocketmq } from './drivers/rocketmq/driver.ts';
 import { openRocketmqGrpc } from './drivers/rocketmq/grpc/driver.ts';
 import { toIsthmusError } from './errors.ts';
@@ -49,6 +50,8 @@ export function openClusters(config: Config, deps: ProcessDeps): Map<string, Clu
     const own = { ...deps, log: deps.log.child({ cluster: name }) };
     if (cluster.type === 'rocketmq' && 'driver' in cluster) return openRocketmqGrpc(name, cluster, own);
     if (cluster.type === 'rocketmq') return openRocketmq(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
+    if (cluster.driver === 'native')
+      return openPulsarNative(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
     return openPulsar(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
   };
   return new Map(Object.entries(config.clusters).map(([name, cluster]) => [name, open(name, cluster)]));

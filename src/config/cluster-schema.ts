@@ -116,6 +116,10 @@ const rocketmqProxy = z.strictObject({
 
 const pulsar = z.strictObject({
   type: z.literal('pulsar'),
+  driver: z.enum(['wire', 'native']).prefault('wire').meta({
+    description:
+      'How the cluster is reached: wire (the brokers themselves) or native (the official client, which has to be installed: npm install pulsar-client).',
+  }),
   region,
   serviceUrl: serviceUrl.meta({
     description: 'Brokers or a proxy: pulsar://, or pulsar+ssl:// for TLS.',
@@ -218,6 +222,14 @@ function pulsarFindings(fields: Partial<z.output<typeof pulsar>>, base: Path): F
       plain: true,
     });
   }
+  if (fields.driver === 'native' && fields.tls?.serverName !== undefined) {
+    findings.push({
+      path: [...base, 'tls', 'serverName'],
+      message: 'has no effect with driver: native',
+      hint: 'use driver: wire, or an address that the certificate carries',
+      plain: true,
+    });
+  }
   const encrypted = fields.serviceUrl?.tls === true || fields.adminUrl?.protocol === 'https:';
   if (fields.tls !== undefined && fields.serviceUrl !== undefined && fields.adminUrl !== undefined && !encrypted) {
     findings.push({
@@ -237,6 +249,7 @@ function readPulsar(raw: unknown, base: Path): ClusterReading {
   if (whole === undefined || all.length > 0) return { config: undefined, type: 'pulsar', addresses, findings: all };
   const config: PulsarClusterConfig = {
     type: 'pulsar',
+    driver: whole.driver,
     region: whole.region,
     serviceUrl: `pulsar${whole.serviceUrl.tls ? '+ssl' : ''}://${whole.serviceUrl.addresses.map(formatHostPort).join(',')}`,
     adminUrl: whole.adminUrl.origin,

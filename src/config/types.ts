@@ -76,6 +76,7 @@ export interface RocketmqProxyConfig {
 
 export interface PulsarClusterConfig {
   readonly type: 'pulsar';
+  readonly driver: 'wire' | 'native';
   readonly region: string;
   /** pulsar:// or pulsar+ssl://, several hosts separated by commas. */
   readonly serviceUrl: string;

@@ -1,6 +1,7 @@
 import { FramePool } from '../../lib/frame-pool.ts';
 import type { Cluster } from '../../spi/cluster.ts';
 import { PulsarAdmin } from './admin/admin.ts';
+import { checkCluster } from './admin/check.ts';
 import { Rest } from './admin/rest.ts';
 import { BrokerPool } from './net/broker-pool.ts';
 import { credentialsOf } from './net/credentials.ts';
@@ -21,7 +22,7 @@ export function openPulsar(name: string, options: PulsarOptions, deps: PulsarDep
   return {
     name,
     type: 'pulsar',
-    admin: new PulsarAdmin(rest, pool, deps),
+    admin: new PulsarAdmin(rest, (topics) => checkCluster(topics, rest, pool, deps), deps),
     source: new PulsarSource(pool, rest, frames, deps),
     sink,
     async close() {

@@ -15,6 +15,7 @@ describe('a good configuration', () => {
         'rmq-east': { type: 'rocketmq', region: 'east', namesrv: ['127.0.0.1:9876'], auth: undefined, tls: undefined },
         'pulsar-west': {
           type: 'pulsar',
+          driver: 'wire',
           region: 'west',
           serviceUrl: 'pulsar://127.0.0.1:6650',
           adminUrl: 'http://127.0.0.1:8080',

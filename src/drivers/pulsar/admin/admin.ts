@@ -2,10 +2,8 @@ import type { LaneInfo, TopicDescription } from '../../../model/lane.ts';
 import { entryPosition } from '../../../model/position.ts';
 import type { CheckItem, CheckTopics, ClusterAdmin, NewTopicOptions } from '../../../spi/cluster.ts';
 import type { LaneExtent } from '../../../spi/source.ts';
-import type { BrokerPool } from '../net/broker-pool.ts';
 import type { PulsarDeps } from '../options.ts';
 import { fullTopicName, isPartitionName } from '../topic-name.ts';
-import { checkCluster } from './check.ts';
 import { texts } from './json.ts';
 import type { Rest } from './rest.ts';
 import { ensureRetainedTopic, ledgersOf, partitionsOf, retentionMinutesOf } from './topics.ts';
@@ -16,17 +14,17 @@ const SYSTEM_TENANT = 'pulsar';
 
 export class PulsarAdmin implements ClusterAdmin {
   readonly #rest: Rest;
-  readonly #pool: BrokerPool;
+  readonly #check: ClusterAdmin['check'];
   readonly #deps: PulsarDeps;
 
-  constructor(rest: Rest, pool: BrokerPool, deps: PulsarDeps) {
+  constructor(rest: Rest, check: ClusterAdmin['check'], deps: PulsarDeps) {
     this.#rest = rest;
-    this.#pool = pool;
+    this.#check = check;
     this.#deps = deps;
   }
 
   check(topics: CheckTopics): Promise<CheckItem[]> {
-    return checkCluster(topics, this.#rest, this.#pool, this.#deps);
+    return this.#check(topics);
   }
 
   async listTopics({ retryTopics = false }: { readonly retryTopics?: boolean } = {}): Promise<string[]> {

@@ -84,7 +84,7 @@ async function sendAll(
     producerName: producer.name,
     sequenceId: ids.takeOne(batch.positionAt(i)),
     publishTime: deps.clock.now(),
-    properties: [...(batch.whole ? [] : properties(batch, i)), ...origin(letter, deps.marks)],
+    properties: letterProperties(letter, deps.marks),
     uncompressedBytes: body.length,
     ...(batch.whole ? {} : traits(batch, i)),
   };
@@ -111,6 +111,11 @@ function traits(batch: RecordBatch, i: number): Partial<EntryMetadata> {
     nullValue: (flags & RecordFlag.nullValue) !== 0,
     eventTime: (batch.eventTime[i] ?? 0) > 0 ? batch.eventTime[i] : undefined,
   };
+}
+
+/** The record's properties, and behind them where it comes from and why it is a dead letter. */
+export function letterProperties(letter: DeadLetter, marks: MarkCodec): [string, string][] {
+  return [...(letter.batch.whole ? [] : properties(letter.batch, letter.i)), ...origin(letter, marks)];
 }
 
 /** The record's properties as they came. */

@@ -5,7 +5,7 @@ import { fullTopicName, partitionTopic } from '../topic-name.ts';
 import type { MessageId } from '../wire/message-id.ts';
 
 /** The broker's name of a lane: a partition, or the topic itself where it has none. Rejects with TOPIC_NOT_FOUND. Creates nothing. */
-export async function laneTopic(pool: BrokerPool, topic: string, lane: string): Promise<string> {
+export async function laneTopic(pool: Pick<BrokerPool, 'partitions'>, topic: string, lane: string): Promise<string> {
   const partition = Number(lane);
   const partitions = await pool.partitions(topic);
   if (partitions === 0 && partition === 0) return fullTopicName(topic);

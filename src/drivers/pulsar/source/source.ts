@@ -1,21 +1,19 @@
-import { IsthmusError } from '../../../errors.ts';
 import { BatchPool } from '../../../lib/batch-pool.ts';
 import type { FramePool } from '../../../lib/frame-pool.ts';
 import type { LaneId } from '../../../model/lane.ts';
-import { advancePosition, entryPosition, type Position } from '../../../model/position.ts';
+import { advancePosition, type Position } from '../../../model/position.ts';
 import type { SchemaReader } from '../../../spi/schema.ts';
 import type { LaneReader, ReadOptions, Source, StartAt } from '../../../spi/source.ts';
-import { findTime, ledgersAndCursors } from '../admin/cursors.ts';
 import type { Rest } from '../admin/rest.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
 import { schemaReader } from '../net/schemas.ts';
 import type { PulsarDeps } from '../options.ts';
 import { EntryHeader } from '../wire/entry-header.ts';
-import { BEGINNING } from './continuity.ts';
 import { PulsarLaneReader } from './lane-reader.ts';
-import { after, laneTopic } from './places.ts';
+import { laneTopic } from './places.ts';
 import { RecordDecoder } from './record-decoder.ts';
 import type { SourceShared } from './shared.ts';
+import { committedPlace, startPlace } from './start.ts';
 
 /** Reading from a Pulsar cluster; a position is ledger, entry and index in a batch. */
 export class PulsarSource implements Source {
@@ -41,24 +39,11 @@ export class PulsarSource implements Source {
 
   /** The place of the subscription, which is known to the brokers' tools as the mark-delete position. */
   async committed(lane: LaneId, group: string): Promise<Position | undefined> {
-    const { cursors } = await this.#stats(lane);
-    const markDelete = cursors.get(group);
-    return markDelete === undefined ? undefined : after(markDelete.ledger, markDelete.entry);
+    return await committedPlace(this.#shared.rest, await this.#partition(lane), group);
   }
 
   async resolveStart(lane: LaneId, start: StartAt): Promise<Position> {
-    if (start.kind === 'time') {
-      const topic = await laneTopic(this.#shared.pool, lane.topic, lane.lane);
-      const found = await findTime(this.#shared.rest, topic, start.time);
-      if (found !== undefined) return entryPosition(found.ledger, found.entry);
-    }
-    const { ledgers } = await this.#stats(lane);
-    const [oldest, newest] = [ledgers[0], ledgers.at(-1)];
-    // What comes into an empty topic comes after its beginning, wherever that will be: an empty ledger is thrown away.
-    if (oldest === undefined || newest === undefined) return BEGINNING;
-    if (start.kind === 'time')
-      throw new IsthmusError('BROKER_BUSY', `looking for ${start.time} in ${lane.topic} ${lane.lane}: the broker gave no place`);
-    return start.kind === 'earliest' ? entryPosition(oldest.ledger, 0) : entryPosition(newest.ledger, newest.entries);
+    return await startPlace(this.#shared.rest, await this.#partition(lane), start);
   }
 
   next(position: Position): Position {
@@ -69,7 +54,7 @@ export class PulsarSource implements Source {
     return schemaReader(this.#shared.pool, topic);
   }
 
-  async #stats(lane: LaneId): ReturnType<typeof ledgersAndCursors> {
-    return await ledgersAndCursors(this.#shared.rest, await laneTopic(this.#shared.pool, lane.topic, lane.lane));
+  #partition(lane: LaneId): Promise<string> {
+    return laneTopic(this.#shared.pool, lane.topic, lane.lane);
   }
 }
