@@ -96,8 +96,7 @@ export function scanMetadata(body: ProtoReader, propertyName: string): ScannedMe
       // Read in any case: what follows a property that is not stepped over would be taken for fields.
       const value = propertyValue(reader.message(), propertyName);
       found.property ??= value;
-    }
-    else if (field === 11) [found.messages, found.batched] = [reader.int(), true];
+    } else if (field === 11) [found.messages, found.batched] = [reader.int(), true];
     else if (field === 24) found.highestSequenceId = reader.int();
     else return false;
     return true;
