@@ -203,8 +203,9 @@ export class RocketmqLaneWriter implements LaneWriter {
     this.#sending = undefined;
     this.#known = offset + piecesCount(sending.pieces);
     this.#backoff.reset();
-    this.#calm();
     this.#report(sending.pieces, offset);
+    // Not before that: whoever hears of it writes on at once, and what is stored would go out once more.
+    this.#calm();
     this.#next();
     this.#wake();
   }

@@ -169,6 +169,26 @@ describe('an answer', () => {
     expect(writer.failures).toEqual([]);
   });
 
+  it('that ends a trouble is heard by whoever writes on at once, and nothing goes out twice', async () => {
+    queue = await new FakeQueue().start();
+    opened = openFast();
+    cluster = opened.cluster;
+    let next = 10;
+    const writer: TestWriter = await openTestWriter(sink(), 'T1', {
+      onTrouble: (error) => {
+        if (error !== undefined || next === 11) return;
+        expect(writer.writer.append(batchOf(records(next, next + 1)), 0)).toBe('taken');
+        next++;
+        writer.writer.flush();
+      },
+    });
+    queue.fate = (sent) => (sent === 0 ? { store: 0, answer: { code: 2, remark: 'busy' } } : undefined);
+    await writer.write(records(0, 10));
+    await writer.until(11);
+    await eventually(() => queue.bodies.length >= next);
+    expect(queue.bodies).toEqual(bodies(next));
+  });
+
   it.each([
     ['nothing', 0, ['0+10@0']],
     ['the beginning', 4, ['0+4@0', '4+6@4']],
