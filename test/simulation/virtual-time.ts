@@ -80,7 +80,8 @@ export class VirtualTime {
       this.#pop();
       if (!next.owner.alive) continue;
       if (next.owner.frozenUntil > Math.max(this.#millis, next.at)) {
-        this.#push({ ...next, at: next.owner.frozenUntil });
+        // In the order in which they are due, as an event loop runs them.
+        this.#push({ ...next, at: next.owner.frozenUntil + next.at * 1e-9 });
         continue;
       }
       this.#millis = Math.max(this.#millis, next.at);

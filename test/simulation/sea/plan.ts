@@ -180,3 +180,30 @@ function drawFaults(random: SeededRandom): Faults {
     maxDelayMillis: random.pick([1, 5, 50, 200]),
   };
 }
+
+/** Runs of one kind of trouble, again and again, where it is most likely to show. */
+export const FOCI = ['whole and apart', 'standing still'] as const;
+export type Focus = (typeof FOCI)[number];
+
+export function focusOn(focus: Focus, plan: SeaPlan): SeaPlan {
+  const [kinds, millis]: [readonly SeaEvent[], number] =
+    focus === 'whole and apart'
+      ? [['respec', 'respec', 'respec', 'respec'], 20_000]
+      : [['second-process', 'freeze', 'freeze', 'freeze'], 120_000];
+  const clusters = plan.clusters.map((cluster, i) => {
+    const kind: ClusterKind = focus === 'whole and apart' || i === 0 ? 'entry' : 'queue';
+    return { ...cluster, kind };
+  });
+  const links = plan.links.map((link) => {
+    const filter = { tags: [], properties: {} };
+    return { ...link, spec: { ...link.spec, routing: { mode: 'identity' as const }, filter, batching: 'per-key' as const } };
+  });
+  return {
+    ...plan,
+    clusters,
+    links,
+    chaosMillis: millis,
+    faults: { ...plan.faults, maxDelayMillis: 50 },
+    events: kinds.map((kind, i) => ({ at: ((i + 0.5) / kinds.length) * millis, kind })),
+  };
+}

@@ -147,7 +147,7 @@ export class Sea {
         this.#launch();
         break;
       case 'freeze':
-        vessel?.clock.freeze(random.between(100, 30_000));
+        random.pick(this.#vessels.filter((each) => each.alive)).clock.freeze(random.between(100, 40_000));
         break;
       case 'clock-step':
         vessel?.clock.step(random.pick([-3_600_000, 3_600_000]));

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { makeBatch } from '../../../src/drivers/memory/batch.ts';
+import { layOut, makeBatch } from '../../../src/drivers/memory/batch.ts';
 import { IsthmusError } from '../../../src/errors.ts';
 import { type Deferred, deferred } from '../../../src/lib/deferred.ts';
 import { ClaimingIntake } from '../../../src/mirror/window/claiming-intake.ts';
 import type { Judged } from '../../../src/mirror/window/groups.ts';
 import { LaneWindow } from '../../../src/mirror/window/lane-window.ts';
 import { idsBy } from '../../../src/mirror/window/record-ids.ts';
-import { offsetPosition } from '../../../src/model/position.ts';
+import { entryPosition, offsetPosition } from '../../../src/model/position.ts';
 import type { RecordBatch } from '../../../src/model/record-batch.ts';
 import type { DedupWindow } from '../../../src/spi/dedup-window.ts';
 import type { Delivery, LaneReader } from '../../../src/spi/source.ts';
@@ -84,7 +84,10 @@ describe('ClaimingIntake', () => {
 
     bring(first: number, count: number): void {
       const messages = Array.from({ length: count }, (_, i) => ({ body: Buffer.from('x'), offset: first + i, storeTime: 0 }));
-      const batch = makeBatch(messages, () => this.released.push(first));
+      this.give(makeBatch(messages, () => this.released.push(first)));
+    }
+
+    give(batch: RecordBatch): void {
       const delivery = { kind: 'records' as const, batch };
       const waiting = this.#waiting.shift();
       if (waiting === undefined) this.#ready.push(delivery);
@@ -164,6 +167,25 @@ describe('ClaimingIntake', () => {
     expect((await two.take())?.length).toBe(500);
     two.bring(0, 1);
     expect(await two.take(1_000)).toBeUndefined();
+  });
+
+  it('ends at a whole entry of which the target has a part, which is taken apart then', async () => {
+    const [one, two] = [new Way('one'), new Way('two')];
+    const rows = [0, 1].map((index) => ({ position: entryPosition(8, 4, index), storeTime: 0, body: Buffer.from('x') }));
+    one.give(layOut(rows, { free: () => undefined }));
+    await one.take();
+    one.intake.safe(offsetPosition(99));
+    await time.pass(50);
+    const whole = layOut([{ position: entryPosition(8, 4), storeTime: 0, body: Buffer.from('xxx') }], {
+      whole: true,
+      free: () => undefined,
+    });
+    whole.records[0] = 3;
+    two.give(whole);
+    const reading = two.intake.read();
+    const ended = expect(reading).rejects.toMatchObject({ code: 'CONFLICT', retryable: true, entry: entryPosition(8, 4) });
+    await time.pass(50);
+    await ended;
   });
 
   it('never has two ways wait for each other', async () => {
