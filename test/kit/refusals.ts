@@ -9,11 +9,11 @@ export type Refusal = (frame: Buffer) => Buffer | undefined;
 const sendCodes: ReadonlySet<unknown> = new Set([10, 310, 320]);
 const serviceNotAvailable = 14;
 const headerLengthMask = 0xffffff;
+const binaryHeader = 1;
 
-/** RocketMQ's remoting protocol with JSON headers: length, header length, header, body. */
+/** RocketMQ's remoting protocol: length, header length with the kind of header in its first byte, header, body. */
 export const rocketmqDiskFull: Refusal = (frame) => {
-  const headerEnd = 8 + (frame.readUInt32BE(4) & headerLengthMask);
-  const header: { readonly code: number; readonly opaque: number } = JSON.parse(frame.toString('utf8', 8, headerEnd));
+  const header = readHeader(frame);
   if (!sendCodes.has(header.code)) return undefined;
   const remark = "the broker's disk is full [CL:  0.97 CQ:  0.97 INDEX:  0.97], messages are put to the slave";
   const answer = { code: serviceNotAvailable, language: 'JAVA', version: 479, opaque: header.opaque, flag: 1, remark };
@@ -23,6 +23,12 @@ export const rocketmqDiskFull: Refusal = (frame) => {
   lengths.writeUInt32BE(text.length, 4);
   return Buffer.concat([lengths, text]);
 };
+
+/** A header is JSON text, or binary: code (2 bytes), language (1), version (2), opaque (4), ... */
+function readHeader(frame: Buffer): { readonly code: number; readonly opaque: number } {
+  if (frame[4] === binaryHeader) return { code: frame.readInt16BE(8), opaque: frame.readInt32BE(13) };
+  return JSON.parse(frame.toString('utf8', 8, 8 + (frame.readUInt32BE(4) & headerLengthMask)));
+}
 
 // PulsarApi.proto: BaseCommand.Type, the fields of the commands, and ServerError.PersistenceError.
 const [send, sendError, persistenceError] = [6, 8, 2];

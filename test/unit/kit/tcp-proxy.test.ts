@@ -140,6 +140,9 @@ describe('the answers of brokers whose disks are full', () => {
     const answer = rocketmqDiskFull(request(310)) ?? Buffer.alloc(8);
     expect(answer.readUInt32BE(0)).toBe(answer.length - 4);
     expect(JSON.parse(answer.toString('utf8', 8))).toMatchObject({ code: 14, opaque: 77, flag: 1 });
+    const binary = frame(Buffer.from([1, 54, 9, 1, 157, 0, 0, 0, 78, 0, 0, 0, 0]), 'body');
+    binary[4] = 1;
+    expect(JSON.parse((rocketmqDiskFull(binary) ?? answer).toString('utf8', 8))).toMatchObject({ code: 14, opaque: 78 });
   });
 
   it('refuse the writes of Pulsar alone, each by its producer and number', () => {
