@@ -86,7 +86,11 @@ function onPulsar(name: ClusterName, eyes: PulsarEyes): ClusterEyes {
     name,
     kind: 'pulsar',
     full,
-    createTopic: async (topic, partitions) => await eyes.createTopic(full(topic), partitions),
+    createTopic: async (topic, partitions) => {
+      await eyes.createTopic(full(topic), partitions);
+      // What a mirror has read is to be read by the eyes as well.
+      await eyes.retain(full(topic));
+    },
     deleteTopic: async (topic) => await eyes.deleteTopic(full(topic)),
     load: async (topic, options) => await eyes.load(full(topic), options),
     readRows: async (topic, { idProperty } = {}) =>

@@ -1,4 +1,5 @@
 /** What the official Pulsar client sees, and the admin REST where it knows more. Times are milliseconds since 1970. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConsumedRow, StoredRow } from '../checkers/row.ts';
 import type { Ask } from './eyes.ts';
 import { type Arrival, follow } from './follow.ts';
@@ -118,6 +119,8 @@ export type PulsarReadOptions = {
 export type PulsarEyes = {
   /** Topics as full names, `persistent://tenant/namespace/name`. `partitions: 0` makes a topic without partitions. */
   createTopic(topic: string, partitions: number): Promise<void>;
+  /** Keeps for an hour what all subscriptions have acknowledged, which would be gone when a ledger ends. Resolves when the broker says so. */
+  retain(topic: string): Promise<void>;
   /** With its partitions and subscriptions, whoever is connected. */
   deleteTopic(topic: string): Promise<void>;
   /** The entries' order is the messages' order within each partition. */
@@ -154,6 +157,12 @@ export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
     createTopic: async (topic, partitions) => {
       if (partitions === 0) await admin('PUT', restPath(topic));
       else await admin('PUT', `${restPath(topic)}/partitions`, String(partitions));
+    },
+    retain: async (topic) => {
+      const path = `${restPath(topic)}/retention`;
+      await admin('POST', path, JSON.stringify({ retentionTimeInMinutes: 60, retentionSizeInMB: -1 }));
+      // Policies travel through a topic of their own.
+      for (let i = 0; i < 100 && (await admin('GET', path)) === undefined; i++) await sleep(100);
     },
     deleteTopic: async (topic) => {
       await admin('DELETE', `${restPath(topic)}/partitions?force=true`);
