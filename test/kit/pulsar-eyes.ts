@@ -162,7 +162,7 @@ export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
       const path = `${restPath(topic)}/retention`;
       await admin('POST', path, JSON.stringify({ retentionTimeInMinutes: 60, retentionSizeInMB: -1 }));
       // Policies travel through a topic of their own.
-      for (let i = 0; i < 100 && (await admin('GET', path)) === undefined; i++) await sleep(100);
+      for (let i = 0; i < 100 && !(await admin('GET', path)); i++) await sleep(100);
     },
     deleteTopic: async (topic) => {
       await admin('DELETE', `${restPath(topic)}/partitions?force=true`);
