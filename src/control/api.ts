@@ -38,6 +38,8 @@ export interface LaneStatus {
   readonly recordsStored: number;
   readonly recordsDropped: number;
   readonly deadLetters: number;
+  /** Whether records are checked in a dedup window now; null where the mirror has none, or the lane does not run. */
+  readonly windowInForce: boolean | null;
   readonly gaps: readonly { readonly from: string; readonly to: string; readonly reason: string; readonly at: number }[];
   readonly trouble: Trouble | null;
 }

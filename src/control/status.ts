@@ -24,6 +24,7 @@ export function laneStatus(lane: Lane): LaneStatus {
     recordsStored: lane.recordsStored,
     recordsDropped: lane.recordsDropped,
     deadLetters: lane.deadLetters,
+    windowInForce: lane.windowInForce ?? null,
     gaps: lane.gaps,
     trouble: phase.kind === 'waiting' || phase.kind === 'stopped' ? toTrouble(phase.error, phase.since) : null,
   };

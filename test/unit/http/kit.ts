@@ -49,6 +49,7 @@ const LANE: LaneStatus = {
   recordsStored: 125_000,
   recordsDropped: 0,
   deadLetters: 0,
+  windowInForce: null,
   gaps: [{ from: '5', to: '9', reason: 'expired', at: 1_000 }],
   trouble: { code: 'CONNECT_FAILED', message: 'connecting to broker-a: refused', since: 2_000 },
 };
