@@ -64,7 +64,6 @@ async function makeGroup(topic: string, group: string): Promise<void> {
 }
 
 async function open(topic: string, group: string): Promise<LaneReader> {
-  await makeGroup(topic, group);
   const source = sourceOf(cluster);
   const lane = { topic, lane: LANE };
   const from = await source.resolveStart(lane, { kind: 'earliest' });
@@ -87,7 +86,9 @@ describe('a RocketMQ cluster behind its proxy, read', () => {
   it('gives every message with body, key, tag and properties, in ascending positions', async () => {
     const topic = unique();
     await java.createTopic(topic, { queues: 2 });
-    const reader = await open(topic, `${topic}-group`);
+    const group = `${topic}-group`;
+    await makeGroup(topic, group);
+    const reader = await open(topic, group);
     const messages = Array.from({ length: 40 }, (_, n) => ({
       body: `body ${n}`,
       tags: 'paid',
@@ -122,6 +123,7 @@ describe('a RocketMQ cluster behind its proxy, read', () => {
     const topic = unique();
     const group = `${topic}-group`;
     await java.createTopic(topic, { queues: 1 });
+    await makeGroup(topic, group);
     const first = await open(topic, group);
     await java.send(
       topic,
