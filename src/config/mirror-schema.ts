@@ -18,7 +18,7 @@ const PLAIN_DEDUP: DedupRule = {
   windowMillis: 24 * 3_600_000,
   maxIds: 10_000_000,
   id: { kind: 'origin' },
-  onStateLoss: 'stop',
+  onStateLoss: 'continue',
 };
 
 function routingOf({ routing }: MirrorFields): RoutingRule {

@@ -107,13 +107,9 @@ const lane = z
     recordsStored: count,
     recordsDropped: count.meta({ description: 'Left out by the filter, or because they came from the target.' }),
     deadLetters: count,
-    windowInForce: z
-      .boolean()
-      .nullable()
-      .meta({
-        description:
-          'Whether records are checked in a dedup window now; null where the mirror has none or the lane does not run.',
-      }),
+    windowInForce: z.boolean().nullable().meta({
+      description: 'Whether records are checked in a dedup window now; null where the mirror has none or the lane does not run.',
+    }),
     gaps: z
       .array(z.strictObject({ from: z.string(), to: z.string(), reason: z.string(), at: time }))
       .meta({ description: 'Stretches that the source itself no longer had.' }),

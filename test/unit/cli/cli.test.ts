@@ -255,7 +255,7 @@ links:
     );
     expect(out).toContain('mirror there/m: 2 topics match now\n  ok    orders -> orders\n  ok    new -> new\n');
     expect(out).toContain(
-      '  info  dedup window: 24 h, at most 10000000 ids per topic, by origin; it stops while the state is away',
+      '  info  dedup window: 24 h, at most 10000000 ids per topic, by origin; it goes on without the window while the state is away',
     );
     expect(out).toContain('  info  retention: as long as the brokers of the target keep records');
     expect(out).toContain('  WARN  order per key in orders: it has message.type=NORMAL');

@@ -308,7 +308,7 @@ limits: { readAhead: 48MB, inFlight: -1 }
 
   it.each([
     ['file:s.db', undefined],
-    ['redis://h', { windowMillis: 86_400_000, maxIds: 10_000_000, id: { kind: 'origin' }, onStateLoss: 'stop' }],
+    ['redis://h', { windowMillis: 86_400_000, maxIds: 10_000_000, id: { kind: 'origin' }, onStateLoss: 'continue' }],
   ])('with the state %s a mirror that says nothing of it has the window %j', (state, dedup) => {
     expect(parseConfig(`state: "${state}"\n${GOOD}`, 'c', {}).links[0]?.mirrors[0]?.dedup).toEqual(dedup);
   });
