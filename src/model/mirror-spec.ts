@@ -98,6 +98,34 @@ export interface LinkSpec {
   readonly name: string;
   readonly from: string;
   readonly to: string;
+  /** How consumer groups follow; `undefined` = their progress is not mirrored. */
+  readonly groups?: GroupsRule | undefined;
+  readonly failover?: FailoverRule | undefined;
+}
+
+/** What a failover of a link calls. Each may run again after a crash. */
+export interface FailoverRule {
+  /** Before anything else: to stop producers of the source. */
+  readonly fence: readonly FailoverHook[];
+  /** At the end: to let the target be used. */
+  readonly release: readonly FailoverHook[];
+}
+
+/** A command with its arguments, without a shell; or an address that is posted to. */
+export type FailoverHook =
+  | { readonly command: readonly string[]; readonly timeoutMillis: number }
+  | { readonly webhook: string; readonly timeoutMillis: number };
+
+/** Which groups of a link's source follow to its target, and how. Those of Isthmus itself never do. */
+export interface GroupsRule {
+  /** Globs over group names. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** The group's name on the target; `{group}` stands for that on the source. */
+  readonly rename: string;
+  readonly everyMillis: number;
+  /** `idle`: a group is moved where none of its consumers is connected to the target, and never back. `never`: places are only shown. */
+  readonly apply: 'idle' | 'never';
 }
 
 /** What a rule has that says nothing else; it also fills up rules that an earlier version has kept. */

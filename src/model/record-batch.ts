@@ -32,7 +32,8 @@ export const PROPERTY_ROW = 4;
  * A batch belongs to a pool of its driver: whoever gets one calls `release` exactly once and touches it no more after.
  */
 export class RecordBatch {
-  bytes: Buffer = EMPTY;
+  #bytes: Buffer = EMPTY;
+  #apart: readonly Buffer[] | undefined;
   count = 0;
   /** Bytes held in memory by this batch, as charged to the reader's budget. */
   heldBytes = 0;
@@ -102,8 +103,8 @@ export class RecordBatch {
    */
   marks: Map<number, string> | undefined;
 
-  /** Records that another replicator has brought to the source (Pulsar's own, RocketMQ's), by record number: the cluster they come from, as it calls that. */
-  broughtFrom: Map<number, string> | undefined;
+  /** Records that another replicator has brought to the source (Pulsar's own, RocketMQ's), by record number: the clusters they have been in, as it calls them. */
+  broughtFrom: Map<number, readonly string[]> | undefined;
   /** Where reading goes on after the last row, where a driver knows better than `Source.next`: at the next entry, when the last record of an entry was the last row. */
   end: Position | undefined;
 
@@ -143,6 +144,26 @@ export class RecordBatch {
     this.#free = free;
   }
 
+  /** What ranges are places in, for all rows alike. Throws where `layApart` was called: a range would be read in the memory of another row. */
+  get bytes(): Buffer {
+    if (this.#apart !== undefined) throw new Error('a batch whose rows lie apart was read as one');
+    return this.#bytes;
+  }
+
+  set bytes(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  /** Whole entries may lie where they came to lie, each for itself: ranges of row i are places in `rows[i]`. */
+  layApart(rows: readonly Buffer[]): void {
+    this.#apart = rows;
+  }
+
+  /** What the ranges of a row are places in, however the rows lie. */
+  bytesAt(i: number): Buffer {
+    return this.#apart?.[i] ?? this.#bytes;
+  }
+
   get capacity(): number {
     return this.major.length;
   }
@@ -153,7 +174,7 @@ export class RecordBatch {
 
   /** The body as the application wrote it; a view, valid until `release`. */
   body(i: number): Buffer {
-    return this.bodies?.get(i) ?? this.bytes.subarray(this.bodyStart[i], this.bodyEnd[i]);
+    return this.bodies?.get(i) ?? this.bytesAt(i).subarray(this.bodyStart[i], this.bodyEnd[i]);
   }
 
   bodyLength(i: number): number {
@@ -189,7 +210,8 @@ export class RecordBatch {
 
   /** Gives the batch back to its pool. */
   release(): void {
-    this.bytes = EMPTY;
+    this.#bytes = EMPTY;
+    this.#apart = undefined;
     this.count = 0;
     this.bodies = undefined;
     this.extras = undefined;

@@ -76,7 +76,7 @@ export interface LaneWriter {
    * `takesWhole`) row `i` is an entry, which is passed on as it is and never shares a batch.
    */
   append(batch: RecordBatch, i: number): AppendResult;
-  /** Sends the open batch if it has records. */
+  /** Sends the open batch if it has records: at once, or as soon as what is on its way has been answered. */
   flush(): void;
   /** Records in the open batch. */
   open(): number;

@@ -68,6 +68,8 @@ export interface Source {
   committed(lane: LaneId, group: string): Promise<Position | undefined>;
   /** Resolves a start rule to a position. */
   resolveStart(lane: LaneId, start: StartAt): Promise<Position>;
+  /** A place with at least `count` offsets or entries of the lane between it and `place`, or the lane's beginning. Left out where places cannot be counted. */
+  back?(lane: LaneId, place: Position, count: number): Promise<Position>;
   /** The position right after a record, where reading goes on. */
   next(position: Position): Position;
 }

@@ -10,17 +10,34 @@ export interface MirrorKey {
   readonly mirror: string;
 }
 
+export type CutKind = 'direct' | 'around';
+
 /** How far a lane has come. All records before `next` are stored in the target (or were dropped for a counted reason). */
 export interface Checkpoint {
   readonly lane: LaneId;
   readonly next: Position;
   /** Per target partition (`topic#partition`): all that this lane stored of records at or after `next` lies behind this place, so a look at the target begins here. `-1` parts = at its beginning. */
   readonly targets: Readonly<Record<string, Position>>;
+  /**
+   * From this source position up to `next`, everything that the target has of the lane is in the position index, and so is what came from the target (see `IndexEntry`). Before every position (-1):
+   * the lane has never written before. `undefined`: unknown, so that a place has to be looked for in the target.
+   */
+  readonly indexedFrom?: Position | undefined;
+  /**
+   * Whether records were cut that came from the target: read there (`direct`), or come around over other clusters as well (`around`), which have no order that the target knows.
+   * Without the index nothing then tells which of the target's own records a group has had. `undefined`: none so far.
+   */
+  readonly cuts?: CutKind | undefined;
+  /** Whether records were left out because another way had brought them to the target before: then others may lie there that this lane has yet to come to. */
+  readonly otherWays?: boolean | undefined;
   /** Milliseconds since 1970. */
   readonly time: number;
 }
 
-/** Where records of a source lane lie in the target: `runs` of neighbours beginning at `target` (see Stored). */
+/**
+ * Where records of a source lane lie in the target: `runs` of neighbours beginning at `target` (see Stored). Records that came from the target, and are therefore not written there, have
+ * entries too, under a lane name of their own (`cutLane`): for a group it does not matter on which side a record was written first. `target` then names the record even in an entry.
+ */
 export interface IndexEntry {
   readonly runs: readonly PositionRun[];
   readonly partition: number;
@@ -44,6 +61,11 @@ export interface StateStore {
   loadRegistry(): Promise<RegistryEntry[]>;
   saveRegistryEntry(entry: RegistryEntry): Promise<void>;
   deleteRegistryEntry(key: MirrorKey): Promise<void>;
+
+  /** A note of control as text, by name (`failover/east-west`); `undefined` when there is none. */
+  loadNote(name: string): Promise<string | undefined>;
+  /** Keeps it through a crash; `undefined` deletes it. */
+  saveNote(name: string, text: string | undefined): Promise<void>;
 
   loadCheckpoints(key: MirrorKey): Promise<Checkpoint[]>;
   /** All in one round trip. */

@@ -4,6 +4,7 @@ import { IsthmusError } from '../errors.ts';
 import { FrameSplitter } from './frame-splitter.ts';
 
 const READ_BUFFER_BYTES = 256 * 1024;
+const KEEP_ALIVE_MILLIS = 30_000;
 
 export interface TlsOptions {
   /** PEM texts. */
@@ -24,7 +25,7 @@ export interface ConnectionOptions {
   readonly maxFrameBytes: number;
   /** Memory for the frames, of exactly the asked size; fresh memory when left out. */
   readonly allocate?: ((bytes: number) => Buffer) | undefined;
-  /** A connection that this side destroys is reset: what it has not sent yet is dropped, instead of being delivered for as long as the network takes. Not with TLS. */
+  /** A connection that ends is reset by this side: what it has not sent yet is dropped, instead of being delivered for as long as the network takes. */
   readonly resets?: boolean | undefined;
   /** Gets each frame without its length field. What it throws ends the connection. */
   readonly onFrame: (frame: Buffer) => void;
@@ -43,21 +44,27 @@ export interface Connection {
   destroy(error?: IsthmusError): void;
 }
 
+interface Pending {
+  bytes: Uint8Array;
+  readonly done: (() => void) | undefined;
+}
+
 class FrameConnection implements Connection {
   readonly address: string;
   readonly #socket: net.Socket;
-  #corked = false;
-  readonly #resets: boolean;
+  readonly #end: () => void;
+  /** Written in this tick. */
+  #pending: Pending[] = [];
   #reason: IsthmusError | undefined;
 
-  constructor(address: string, socket: net.Socket, resets: boolean) {
+  constructor(address: string, { socket, end }: OpenSocket) {
     this.address = address;
     this.#socket = socket;
-    this.#resets = resets;
+    this.#end = end;
   }
 
   get pendingBytes(): number {
-    return this.#socket.writableLength;
+    return this.#pending.reduce((sum, { bytes }) => sum + bytes.length, this.#socket.writableLength);
   }
 
   get reason(): IsthmusError | undefined {
@@ -65,22 +72,33 @@ class FrameConnection implements Connection {
   }
 
   write(bytes: Uint8Array, done?: () => void): void {
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.#socket.uncork();
-      });
+    const last = this.#pending.at(-1);
+    if (last === undefined) process.nextTick(this.#flush);
+    else if (last.done === undefined && done === undefined && follows(last.bytes, bytes)) {
+      last.bytes = Buffer.from(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length);
+      return;
     }
-    this.#socket.write(bytes, done);
+    this.#pending.push({ bytes, done });
   }
+
+  readonly #flush = (): void => {
+    const pending = this.#pending;
+    this.#pending = [];
+    const several = pending.length > 1;
+    if (several) this.#socket.cork();
+    for (const { bytes, done } of pending) this.#socket.write(bytes, done);
+    if (several) this.#socket.uncork();
+  };
 
   destroy(error?: IsthmusError): void {
     this.#reason ??= error ?? new IsthmusError('CLOSED', `connection to ${this.address}: closed by this side`);
-    if (this.#resets && !this.#socket.destroyed) this.#socket.resetAndDestroy();
-    else this.#socket.destroy();
+    this.#end();
   }
+}
+
+/** Whether bytes lie right behind others in memory: entries of a slab leave as one piece then, which costs a stream as much as a single one. */
+function follows(before: Uint8Array, { buffer, byteOffset }: Uint8Array): boolean {
+  return before.buffer === buffer && before.byteOffset + before.length === byteOffset;
 }
 
 /** Connects and hands frames to `onFrame`. Rejects with CONNECT_FAILED. */
@@ -89,7 +107,7 @@ export function connect(options: ConnectionOptions): Promise<Connection> {
   return new Promise((resolve, reject) => {
     // The splitter is fed from one reused read buffer: 'data' events would allocate 64 KiB for each read.
     const splitter = new FrameSplitter(options.maxFrameBytes, options.onFrame, options.allocate);
-    const socket = openSocket(options, (count, buffer) => {
+    const opened = openSocket(options, (count, buffer) => {
       try {
         splitter.push(buffer, count);
       } catch (error) {
@@ -102,7 +120,8 @@ export function connect(options: ConnectionOptions): Promise<Connection> {
       }
       return true;
     });
-    const connection = new FrameConnection(address, socket, options.resets === true && options.tls === undefined);
+    const { socket } = opened;
+    const connection = new FrameConnection(address, opened);
     let connected = false;
     let failure: Error | undefined;
     const timer = setTimeout(
@@ -110,7 +129,7 @@ export function connect(options: ConnectionOptions): Promise<Connection> {
       options.connectTimeoutMillis,
     );
     socket.setNoDelay(true);
-    socket.setKeepAlive(true, 30_000);
+    socket.setKeepAlive(true, KEEP_ALIVE_MILLIS);
     socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => {
       clearTimeout(timer);
       if (isOwnEnd(socket)) {
@@ -123,7 +142,8 @@ export function connect(options: ConnectionOptions): Promise<Connection> {
     socket.on('error', (error) => {
       failure = error;
     });
-    socket.once('end', () => socket.destroy());
+    // A peer, or a relay, that writes no more may still take what this side has not sent.
+    socket.once('end', opened.end);
     socket.once('close', () => {
       clearTimeout(timer);
       if (connected)
@@ -151,18 +171,55 @@ function isOwnEnd(socket: net.Socket): boolean {
   return socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress;
 }
 
-function openSocket(options: ConnectionOptions, onRead: (count: number, buffer: Uint8Array) => boolean): net.Socket {
-  const onread = { buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES), callback: onRead };
-  if (options.tls === undefined) return net.connect({ host: options.host, port: options.port, onread });
-  const { ca, cert, key, serverName, allowUntrusted } = options.tls;
-  return tls.connect({
-    host: options.host,
-    port: options.port,
+interface OpenSocket {
+  readonly socket: net.Socket;
+  /** Ends it at once; what has not left is dropped where it resets. */
+  readonly end: () => void;
+}
+
+type OnRead = (count: number, buffer: Uint8Array) => boolean;
+
+function openSocket(options: ConnectionOptions, onRead: OnRead): OpenSocket {
+  const { host, port, resets } = options;
+  if (options.tls !== undefined) return openTls(options, options.tls, onRead);
+  const socket = net.connect({ host, port, onread: readInto(onRead) });
+  return { socket, end: () => endOf(socket, resets) };
+}
+
+/** The socket below that of TLS is the one that can be reset. On top of a socket of ours TLS has no reused read buffer, which matters to those who read much, and they do not reset. */
+function openTls(
+  options: ConnectionOptions,
+  { ca, cert, key, serverName, allowUntrusted }: TlsOptions,
+  onRead: OnRead,
+): OpenSocket {
+  const { host, port, resets } = options;
+  const below =
+    resets === true
+      ? net.connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MILLIS })
+      : undefined;
+  const socket = tls.connect({
+    host,
+    port,
+    ...(below === undefined ? { onread: readInto(onRead) } : { socket: below }),
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
-    ...(net.isIP(options.host) === 0 || serverName !== undefined ? { servername: serverName ?? options.host } : {}),
+    ...(net.isIP(host) === 0 || serverName !== undefined ? { servername: serverName ?? host } : {}),
     rejectUnauthorized: allowUntrusted !== true,
-    onread,
   } as tls.ConnectionOptions);
+  if (below !== undefined) {
+    socket.on('data', (chunk: Buffer) => onRead(chunk.length, chunk));
+    // What goes wrong below, such as a refused connection, is told by TLS only as an end.
+    below.on('error', (error) => socket.destroy(error));
+  }
+  return { socket, end: () => endOf(below ?? socket, resets) };
+}
+
+function readInto(callback: OnRead): { readonly buffer: Uint8Array; readonly callback: OnRead } {
+  return { buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES), callback };
+}
+
+function endOf(socket: net.Socket, resets: boolean | undefined): void {
+  if (resets === true && !socket.destroyed) socket.resetAndDestroy();
+  else socket.destroy();
 }

@@ -2,13 +2,24 @@ import { toIsthmusError } from '../../errors.ts';
 import type { TopicDescription } from '../../model/lane.ts';
 import { offsetPosition } from '../../model/position.ts';
 import { type MarkCodec, plainMarks } from '../../model/provenance.ts';
-import type { CheckItem, Cluster, ClusterAdmin } from '../../spi/cluster.ts';
+import type { Capabilities } from '../../spi/capabilities.ts';
+import type { CheckItem, Cluster, ClusterAdmin, MadeTopic } from '../../spi/cluster.ts';
 import type { LaneExtent } from '../../spi/source.ts';
 import type { EntryBroker } from './entry-broker.ts';
+import { MemoryGroups } from './groups.ts';
 import type { MemoryNetwork } from './network.ts';
 import type { QueueBroker } from './queue-broker.ts';
 import { MemoryQueueSink, MemorySink } from './sink.ts';
 import { MemoryEntrySource, MemorySource } from './source.ts';
+
+const CAPABILITIES: Capabilities = {
+  listsTopics: true,
+  createsTopics: true,
+  exactPositions: true,
+  readsWithoutGroup: true,
+  choosesPartition: true,
+  stores: 'once',
+};
 
 /** A process's view of a fake cluster of queues. */
 export function openQueueCluster(
@@ -27,19 +38,25 @@ export function openQueueCluster(
         }),
       );
     });
-  const ensureTopic = async (topic: string, partitions: number): Promise<TopicDescription> =>
+  const ensureTopic = async (topic: string, partitions: number): Promise<MadeTopic> =>
     await network.request('making a topic', () => {
-      broker.growTo(topic, 'broker-a', partitions);
-      for (const lane of broker.lanes(topic)) broker.extent(topic, lane);
-      return describe(broker, topic);
+      const created = !broker.topics.includes(topic);
+      // Lanes of a broker that is away count as there: for them nothing has to be asked.
+      if (broker.lanes(topic).length < Math.max(1, partitions)) {
+        broker.growTo(topic, 'broker-a', partitions);
+        for (const lane of broker.lanes(topic)) broker.extent(topic, lane);
+      }
+      return { ...describe(broker, topic), created };
     });
   const admin = { ...commonAdmin(broker, network), extents, ensureTopic };
   return {
     name,
     type: 'rocketmq',
+    capabilities: CAPABILITIES,
     admin,
     source: new MemorySource(broker, network),
     sink: new MemoryQueueSink(broker, network, marks),
+    groups: new MemoryGroups(broker, network),
     close: async () => undefined,
   };
 }
@@ -56,18 +73,21 @@ export function openEntryCluster(
       const lanes = broker.describe(topic)?.lanes ?? [];
       return new Map(lanes.map(({ lane }, partition) => [lane, broker.extent(topic, partition)]));
     });
-  const ensureTopic = async (topic: string, partitions: number): Promise<TopicDescription> =>
+  const ensureTopic = async (topic: string, partitions: number): Promise<MadeTopic> =>
     await network.request('making a topic', () => {
+      const created = broker.describe(topic) === undefined;
       broker.ensureTopic(topic, partitions);
-      return describe(broker, topic);
+      return { ...describe(broker, topic), created };
     });
   const admin = { ...commonAdmin(broker, network), extents, ensureTopic };
   return {
     name,
     type: 'pulsar',
+    capabilities: CAPABILITIES,
     admin,
     source: new MemoryEntrySource(broker, network),
     sink: new MemorySink(broker, network, marks),
+    groups: new MemoryGroups(broker, network),
     close: async () => undefined,
   };
 }

@@ -72,6 +72,8 @@ export class EntryBroker {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #topics = new Map<string, Partition[]>();
+  /** Consumers that are connected, by subscription. */
+  readonly members: Map<string, number> = new Map();
 
   /** `clock` is the broker's own: it goes on when a process is killed. */
   constructor(clock: Clock, random: () => number) {
@@ -95,6 +97,10 @@ export class EntryBroker {
     while (there.length < partitions) there.push(new Partition());
     this.#topics.set(topic, there);
     return there.length;
+  }
+
+  deleteTopic(topic: string): void {
+    this.#topics.delete(topic);
   }
 
   /** The entries that the partition still has. */
@@ -128,6 +134,23 @@ export class EntryBroker {
 
   committed(topic: string, partition: number, group: string): Position | undefined {
     return this.#partition(topic, partition).cursors.get(group);
+  }
+
+  /** Places of subscriptions in a topic, by name and lane. */
+  places(topic: string): Map<string, Map<string, Position>> {
+    const places = new Map<string, Map<string, Position>>();
+    for (const [partition, { cursors }] of (this.#topics.get(topic) ?? []).entries())
+      for (const [group, place] of cursors) places.set(group, (places.get(group) ?? new Map()).set(String(partition), place));
+    return places;
+  }
+
+  setPlace(topic: string, lane: string, group: string, next: Position): void {
+    this.commit(topic, Number(lane), group, next);
+  }
+
+  /** Deletes all subscriptions. */
+  forgetGroups(): void {
+    for (const partition of [...this.#topics.values()].flat()) partition.cursors.clear();
   }
 
   /** Forgets the oldest entries, as retention does. */

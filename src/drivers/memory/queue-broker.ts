@@ -1,5 +1,6 @@
 import { IsthmusError } from '../../errors.ts';
 import type { TopicDescription } from '../../model/lane.ts';
+import { offsetPosition, type Position } from '../../model/position.ts';
 import type { Clock } from '../../spi/clock.ts';
 
 /** A message as a fake producer sends it. */
@@ -44,6 +45,8 @@ export class QueueBroker {
   readonly #topics = new Map<string, Map<string, Queue>>();
   readonly #groups = new Map<string, number>();
   readonly #away = new Set<string>();
+  /** Consumers that are connected, by group. */
+  readonly members: Map<string, number> = new Map();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -65,6 +68,10 @@ export class QueueBroker {
     const queues = this.#topics.get(topic) ?? new Map<string, Queue>();
     this.#topics.set(topic, queues);
     for (let id = 0; id < count; id++) if (!queues.has(`${broker}:${id}`)) queues.set(`${broker}:${id}`, new Queue(broker));
+  }
+
+  deleteTopic(topic: string): void {
+    this.#topics.delete(topic);
   }
 
   /** A broker that is away answers nothing and is missing in descriptions. */
@@ -157,6 +164,26 @@ export class QueueBroker {
   committed(topic: string, lane: string, group: string): number | undefined {
     this.#reachable(topic, lane);
     return this.#groups.get(`${group} ${topic} ${lane}`);
+  }
+
+  /** Places of groups in a topic, by name and lane. Throws CONNECT_FAILED while one of its brokers is away. */
+  places(topic: string): Map<string, Map<string, Position>> {
+    const places = new Map<string, Map<string, Position>>();
+    for (const lane of this.lanes(topic)) this.#reachable(topic, lane);
+    for (const [key, offset] of this.#groups) {
+      const [group = '', of, lane = ''] = key.split(' ');
+      if (of === topic) places.set(group, (places.get(group) ?? new Map()).set(lane, offsetPosition(offset)));
+    }
+    return places;
+  }
+
+  setPlace(topic: string, lane: string, group: string, next: Position): void {
+    this.commit(topic, lane, group, next.major);
+  }
+
+  /** Deletes all groups. */
+  forgetGroups(): void {
+    this.#groups.clear();
   }
 
   /** As `committed`, for onlookers: also while the broker is away. */

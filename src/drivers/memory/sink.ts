@@ -1,8 +1,10 @@
 import { IsthmusError } from '../../errors.ts';
-import { comparePositions, formatPosition, offsetPosition, type Position } from '../../model/position.ts';
+import { originProperties } from '../../model/dead-letter.ts';
+import { comparePositions, offsetPosition, type Position } from '../../model/position.ts';
 import type { MarkCodec } from '../../model/provenance.ts';
 import type { NativeForm, RecordBatch } from '../../model/record-batch.ts';
 import type { DeadLetter, FoundMark, LaneWriter, ScanReport, Sink, WriterOptions } from '../../spi/sink.ts';
+import { fieldsOf } from './batch.ts';
 import type { EntryBroker } from './entry-broker.ts';
 import { MemoryLaneWriter } from './lane-writer.ts';
 import type { MemoryNetwork } from './network.ts';
@@ -64,8 +66,9 @@ export class MemorySink implements Sink {
     return newest === undefined ? undefined : { ...newest.position, index: -1 };
   }
 
-  async writeDeadLetter({ topic, reason, lane, batch, i }: DeadLetter): Promise<void> {
-    const record = { body: Buffer.from(batch.body(i)), key: undefined, mark: `${lane.lane} ${batch.major[i]}: ${reason}` };
+  async writeDeadLetter(letter: DeadLetter): Promise<void> {
+    const { topic } = letter;
+    const record = { ...letterOf(letter), mark: undefined };
     await this.#network.request('writing a dead letter', () => {
       this.#broker.ensureTopic(topic, 1);
       this.#broker.store(topic, 0, { records: [record], mark: undefined });
@@ -142,12 +145,12 @@ export class MemoryQueueSink implements Sink {
     return end > begin ? offsetPosition(end - 1) : undefined;
   }
 
-  async writeDeadLetter({ topic, reason, lane, batch, i }: DeadLetter): Promise<void> {
-    const body = Buffer.from(batch.body(i));
-    const properties = { reason, place: `${lane.lane} ${formatPosition(batch.positionAt(i))}` };
+  async writeDeadLetter(letter: DeadLetter): Promise<void> {
+    const { topic } = letter;
+    const message = letterOf(letter);
     await this.#network.request('writing a dead letter', () => {
       this.#broker.growTo(topic, 'broker-a', 1);
-      this.#broker.store(topic, this.#broker.lanes(topic)[0] ?? '', [{ body, properties }]);
+      this.#broker.store(topic, this.#broker.lanes(topic)[0] ?? '', [message]);
     });
   }
 
@@ -170,6 +173,13 @@ export class MemoryQueueSink implements Sink {
 function partitionOf(batch: RecordBatch, i: number, partitions: number): number | undefined {
   const key = batch.text(batch.keyStart[i], batch.keyEnd[i]);
   return key === undefined ? undefined : partitionOfKey(key, partitions);
+}
+
+function letterOf(letter: DeadLetter): ReturnType<typeof fieldsOf> & { readonly body: Buffer } {
+  const { batch, i } = letter;
+  const { properties, ...fields } = fieldsOf(batch, i);
+  const origin = Object.fromEntries(originProperties(letter, batch.positionAt(i)));
+  return { ...fields, body: Buffer.from(batch.body(i)), properties: { ...properties, ...origin } };
 }
 
 function refusal(topic: string): string | undefined {

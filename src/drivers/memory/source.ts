@@ -1,5 +1,5 @@
 import type { LaneId } from '../../model/lane.ts';
-import { advancePosition, offsetPosition, type Position } from '../../model/position.ts';
+import { advancePosition, comparePositions, offsetPosition, type Position } from '../../model/position.ts';
 import type { LaneReader, ReadOptions, Source, StartAt } from '../../spi/source.ts';
 import type { EntryBroker } from './entry-broker.ts';
 import { MemoryLaneReader } from './lane-reader.ts';
@@ -45,6 +45,12 @@ export class MemorySource implements Source {
     });
   }
 
+  back({ topic, lane }: LaneId, { major }: Position, count: number): Promise<Position> {
+    return this.#network.request('counting back', () =>
+      offsetPosition(Math.max(this.#broker.extent(topic, lane).begin, major - count)),
+    );
+  }
+
   next(position: Position): Position {
     return offsetPosition(position.major + 1);
   }
@@ -77,6 +83,13 @@ export class MemoryEntrySource implements Source {
       if (start.kind === 'earliest') return begin;
       if (start.kind === 'latest') return end;
       return this.#broker.entries(topic, Number(lane)).find(({ storeTime }) => storeTime >= start.time)?.position ?? end;
+    });
+  }
+
+  back({ topic, lane }: LaneId, place: Position, count: number): Promise<Position> {
+    return this.#network.request('counting back', () => {
+      const before = this.#broker.entries(topic, Number(lane)).filter(({ position }) => comparePositions(position, place) < 0);
+      return before.at(-count)?.position ?? this.#broker.extent(topic, Number(lane)).begin;
     });
   }
 

@@ -1,8 +1,10 @@
 import { FramePool } from '../../lib/frame-pool.ts';
+import type { Capabilities } from '../../spi/capabilities.ts';
 import type { Cluster } from '../../spi/cluster.ts';
 import { PulsarAdmin } from './admin/admin.ts';
 import { checkCluster } from './admin/check.ts';
 import { Rest } from './admin/rest.ts';
+import { PulsarGroups } from './groups/groups.ts';
 import { BrokerPool } from './net/broker-pool.ts';
 import { credentialsOf } from './net/credentials.ts';
 import type { PulsarDeps, PulsarOptions } from './options.ts';
@@ -10,6 +12,15 @@ import { PulsarSink } from './sink/sink.ts';
 import { PulsarSource } from './source/source.ts';
 
 export type { PulsarDeps, PulsarOptions } from './options.ts';
+
+const CAPABILITIES: Capabilities = {
+  listsTopics: true,
+  createsTopics: true,
+  exactPositions: true,
+  readsWithoutGroup: true,
+  choosesPartition: true,
+  stores: 'once',
+};
 
 /** Opens a Pulsar cluster. Nothing is connected before the first use. Throws CONFIG_INVALID for addresses that are none. */
 export function openPulsar(name: string, options: PulsarOptions, deps: PulsarDeps): Cluster {
@@ -22,9 +33,11 @@ export function openPulsar(name: string, options: PulsarOptions, deps: PulsarDep
   return {
     name,
     type: 'pulsar',
+    capabilities: CAPABILITIES,
     admin: new PulsarAdmin(rest, (topics) => checkCluster(topics, rest, pool, deps), deps),
     source: new PulsarSource(pool, rest, frames, deps),
     sink,
+    groups: new PulsarGroups({ rest, pool, clock: deps.clock }),
     async close() {
       await sink.close();
       pool.close();

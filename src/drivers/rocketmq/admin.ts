@@ -7,7 +7,7 @@ import { type AdminParts, clusterInfo } from './admin-parts.ts';
 import { checkCluster } from './check.ts';
 import type { Network } from './network.ts';
 import { accepted } from './refusal.ts';
-import { formatLane } from './routes.ts';
+import { formatLane, parseLane, type QueueName } from './routes.ts';
 import { isApplicationTopic } from './system-topics.ts';
 import { ResponseCode } from './wire/codes.ts';
 import { type BrokerRoute, getRoute, PERM_READ, PERM_WRITE, readRoute, type TopicRoute } from './wire/get-route.ts';
@@ -27,11 +27,11 @@ export function rocketmqAdmin(parts: AdminParts): ClusterAdmin {
     describeTopic: (topic) => describeTopic(parts, topic),
     extents: (topic) => extents(parts, topic),
     ensureTopic: async (topic, partitions, options) => {
-      await ensureTopic(parts, topic, partitions, options);
+      const created = await ensureTopic(parts, topic, partitions, options);
       const made = await describeTopic(parts, topic);
       if (made === undefined)
         throw new IsthmusError('CONFLICT', `creating topic ${topic}: it was deleted at the same time`, { retryable: true });
-      return made;
+      return { ...made, created };
     },
   };
 }
@@ -111,16 +111,33 @@ function newTopicAttributes({ ordered, like }: NewTopicOptions): string {
   return type !== undefined && MESSAGE_TYPES.has(type) ? `+message.type=${type}` : '';
 }
 
-/** Queues are spread evenly over all brokers that have a master; a broker that has more keeps them. What a topic has already stays, its kind of messages too. */
+/** Queues of brokers that the route does not name. */
+function queuesAway(formerLanes: readonly string[], route: TopicRoute | undefined): QueueName[] {
+  return formerLanes
+    .map(parseLane)
+    .filter((queue) => route?.brokers.every(({ brokerName }) => brokerName !== queue.brokerName) !== false);
+}
+
+/**
+ * Queues are spread evenly over all brokers that have a master; a broker that has more keeps them. What a topic has already stays, its kind of messages too. Gives whether
+ * there was none.
+ */
 async function ensureTopic(
   { network, routes, sleep }: AdminParts,
   topic: string,
   partitions: number,
   options: NewTopicOptions = {},
-): Promise<number> {
+): Promise<boolean> {
   const before = await freshRoute(network, topic);
-  if (writeQueues(before) >= partitions) return writeQueues(before);
+  const away = queuesAway(options.formerLanes ?? [], before);
+  if (before !== undefined && writeQueues(before) + away.length >= partitions) return false;
   const masters = (await clusterInfo(network)).brokers.filter(({ master }) => master !== undefined);
+  const gone = before === undefined ? away.find(({ brokerName }) => masters.every(({ name }) => name !== brokerName)) : undefined;
+  if (gone !== undefined)
+    throw new IsthmusError(
+      'BROKER_BUSY',
+      `creating topic ${topic}: its broker ${gone.brokerName} is away, and may have it still; it is waited for. If it is gone for good, create the topic by hand`,
+    );
   if (masters.length === 0) throw new IsthmusError('BROKER_BUSY', `creating topic ${topic}: no broker has a master now`);
   const each = Math.ceil(partitions / masters.length);
   for (const { name, master } of masters) {
@@ -135,7 +152,8 @@ async function ensureTopic(
     accepted(await network.call(master ?? '', request), `creating topic ${topic} at ${name}`);
   }
   routes.markStale(topic);
-  return waitForQueues(network, topic, partitions, sleep);
+  await waitForQueues(network, topic, partitions, sleep);
+  return before === undefined;
 }
 
 /** Growing a topic must not open one that was closed. */
@@ -155,10 +173,9 @@ async function attributesAt(
 }
 
 /** Brokers tell the name servers at once, but not before they answer. */
-async function waitForQueues(network: Network, topic: string, partitions: number, sleep: AdminParts['sleep']): Promise<number> {
+async function waitForQueues(network: Network, topic: string, partitions: number, sleep: AdminParts['sleep']): Promise<void> {
   for (let i = 0; i < ROUTE_WAITS; i++) {
-    const queues = writeQueues(await freshRoute(network, topic));
-    if (queues >= partitions) return queues;
+    if (writeQueues(await freshRoute(network, topic)) >= partitions) return;
     await sleep(ROUTE_WAIT_MILLIS);
   }
   throw new IsthmusError('BROKER_BUSY', `creating topic ${topic}: the name servers do not show ${partitions} queues yet`);

@@ -1,4 +1,4 @@
-import type { Identity } from './decode.ts';
+import type { Identity } from './message/decode.ts';
 
 const KEPT = 32;
 

@@ -1,7 +1,7 @@
 import type { BatchPool } from '../../lib/batch-pool.ts';
 import type { FramePool } from '../../lib/frame-pool.ts';
-import type { MessageDecoder } from './decode.ts';
 import type { Groups } from './groups.ts';
+import type { MessageDecoder } from './message/decode.ts';
 import type { Network } from './network.ts';
 import type { RocketmqDeps } from './options.ts';
 import type { Routes } from './routes.ts';

@@ -1,8 +1,9 @@
 import { PROPERTY_ROW, type RecordBatch } from '../../model/record-batch.ts';
 import type { Cluster } from '../../spi/cluster.ts';
 import type { Likeness } from '../../spi/likeness.ts';
-import { roleOf } from './properties.ts';
-import { ESCAPE_PREFIX, FLAG_FACT } from './sink/names.ts';
+import { roleOf } from './message/properties.ts';
+import { ESCAPE_PREFIX } from './message/pulsar-facts.ts';
+import { FLAG_FACT } from './sink/encode/names.ts';
 
 const SPACE = 0x20;
 /** Written by the sink where the record has none of its own. */

@@ -13,6 +13,10 @@ export interface RocketmqOptions {
   readonly tls: TlsOptions | undefined;
   /** Bounds what all writers of the cluster hold together until it is stored. */
   readonly inFlightBytes?: number | undefined;
+  /**
+   * For how long consumers of a POP group may have a message without acknowledging it (their invisible duration), milliseconds: so far back a group's place is believed. Default 60,000.
+   */
+  readonly popWindowMillis?: number | undefined;
 }
 
 /** What the driver is given instead of taking it from the process. */

@@ -1,7 +1,7 @@
 import type { ByteBudget } from '../../lib/byte-budget.ts';
 import type { FramePool } from '../../lib/frame-pool.ts';
 import type { GapReason } from '../../spi/source.ts';
-import { type Identity, readIdentity } from './decode.ts';
+import { type Identity, readIdentity } from './message/decode.ts';
 
 export interface MessagesPiece {
   readonly kind: 'messages';

@@ -96,8 +96,9 @@ export class RemotingConnection {
     });
   }
 
-  close(): void {
-    this.#connection?.destroy();
+  /** Ends it; whoever waits for an answer gets CLOSED, or `reason`. */
+  close(reason?: IsthmusError): void {
+    this.#connection?.destroy(reason);
   }
 
   /** Whether it has ended, so that nothing that is sent now leaves. */

@@ -1,6 +1,6 @@
 import type { GapReason } from '../../spi/source.ts';
-import { type Identity, readIdentity } from './decode.ts';
 import { type History, sameMessage } from './history.ts';
+import { type Identity, readIdentity } from './message/decode.ts';
 import { refusal } from './refusal.ts';
 import type { RemotingConnection } from './remoting.ts';
 import { ResponseCode } from './wire/codes.ts';

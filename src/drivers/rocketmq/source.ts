@@ -48,6 +48,7 @@ export function rocketmqSource(shared: LaneShared): Source {
     async resolveStart(lane: LaneId, start: StartAt): Promise<Position> {
       return offsetPosition(await startOffset(lane, start));
     },
+    back: async (lane, { major }, count) => offsetPosition(Math.max(major - count, await minOffset(lane))),
     next: (position) => offsetPosition(position.major + 1),
   };
 }

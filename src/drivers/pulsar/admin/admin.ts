@@ -1,15 +1,17 @@
+import { toIsthmusError } from '../../../errors.ts';
 import type { LaneInfo, TopicDescription } from '../../../model/lane.ts';
 import { entryPosition } from '../../../model/position.ts';
-import type { CheckItem, CheckTopics, ClusterAdmin, NewTopicOptions } from '../../../spi/cluster.ts';
+import type { CheckItem, CheckTopics, ClusterAdmin, ListOptions, MadeTopic, NewTopicOptions } from '../../../spi/cluster.ts';
 import type { LaneExtent } from '../../../spi/source.ts';
 import type { PulsarDeps } from '../options.ts';
 import { fullTopicName, isPartitionName } from '../topic-name.ts';
 import { texts } from './json.ts';
 import type { Rest } from './rest.ts';
-import { ensureRetainedTopic, ledgersOf, partitionsOf, retentionMinutesOf } from './topics.ts';
+import { ensureTopic, ledgersOf, partitionsOf, retentionMinutesOf } from './topics.ts';
 
 /** Retry and dead-letter topics, as Pulsar's own clients name them. */
 const CLIENT_TOPIC = /-(RETRY|DLQ)$/;
+const NAMED_NAMESPACE = /^persistent:\/\/([^/*?]+\/[^/*?]+)\//;
 const SYSTEM_TENANT = 'pulsar';
 
 export class PulsarAdmin implements ClusterAdmin {
@@ -27,13 +29,12 @@ export class PulsarAdmin implements ClusterAdmin {
     return this.#check(topics);
   }
 
-  async listTopics({ retryTopics = false }: { readonly retryTopics?: boolean } = {}): Promise<string[]> {
+  async listTopics({ retryTopics = false, globs }: ListOptions = {}): Promise<string[]> {
+    // Everybody may ask for this.
+    if (globs?.length === 0) await this.#rest.get('/clusters');
     const found = new Set<string>();
-    for (const tenant of texts(await this.#rest.get('/tenants'))) {
-      if (tenant === SYSTEM_TENANT) continue;
-      for (const namespace of texts(await this.#rest.get(`/namespaces/${encodeURIComponent(tenant)}`))) {
-        for (const topic of await this.#topicsOf(namespace)) if (retryTopics || !CLIENT_TOPIC.test(topic)) found.add(topic);
-      }
+    for (const namespace of namespacesIn(globs) ?? (await this.#allNamespaces())) {
+      for (const topic of await this.#topicsOf(namespace)) if (retryTopics || !CLIENT_TOPIC.test(topic)) found.add(topic);
     }
     return [...found].sort();
   }
@@ -41,12 +42,19 @@ export class PulsarAdmin implements ClusterAdmin {
   async describeTopic(topic: string): Promise<TopicDescription | undefined> {
     const partitions = await partitionsOf(this.#rest, topic);
     if (partitions === undefined) return undefined;
-    const retention = await retentionMinutesOf(this.#rest, topic);
-    const settings = {
-      partitions: String(partitions),
-      retentionMinutes: String(retention),
-    };
+    const settings = { partitions: String(partitions), ...(await this.#retentionOf(topic)) };
     return { topic: fullTopicName(topic), lanes: lanesOf(partitions), settings };
+  }
+
+  /** Nothing where it is not for us to read: it is only told to people. */
+  async #retentionOf(topic: string): Promise<Readonly<Record<string, string>>> {
+    try {
+      return { retentionMinutes: String(await retentionMinutesOf(this.#rest, topic)) };
+    } catch (caught) {
+      const error = toIsthmusError(caught);
+      if (error.code === 'ACCESS_DENIED') return {};
+      throw error;
+    }
   }
 
   async extents(topic: string): Promise<ReadonlyMap<string, LaneExtent>> {
@@ -62,14 +70,20 @@ export class PulsarAdmin implements ClusterAdmin {
     return extents;
   }
 
-  async ensureTopic(
-    topic: string,
-    partitions: number,
-    { retentionMinutes, like }: NewTopicOptions = {},
-  ): Promise<TopicDescription> {
+  async ensureTopic(topic: string, partitions: number, { retentionMinutes, like }: NewTopicOptions = {}): Promise<MadeTopic> {
     const wanted = partitions <= 1 && like?.['partitions'] === '0' ? 0 : partitions;
-    const present = await ensureRetainedTopic(this.#rest, this.#deps.log, topic, wanted, retentionMinutes);
-    return { topic, lanes: lanesOf(present), settings: {} };
+    const { present, created } = await ensureTopic(this.#rest, this.#deps.log, topic, wanted, retentionMinutes);
+    return { topic, lanes: lanesOf(present), settings: {}, created };
+  }
+
+  /** For superusers only. */
+  async #allNamespaces(): Promise<string[]> {
+    const found: string[] = [];
+    for (const tenant of texts(await this.#rest.get('/tenants'))) {
+      if (tenant === SYSTEM_TENANT) continue;
+      found.push(...texts(await this.#rest.get(`/namespaces/${encodeURIComponent(tenant)}`)));
+    }
+    return found;
   }
 
   async #topicsOf(namespace: string): Promise<string[]> {
@@ -77,6 +91,18 @@ export class PulsarAdmin implements ClusterAdmin {
     const [single, partitioned] = await Promise.all([this.#rest.get(path), this.#rest.get(`${path}/partitioned`)]);
     return [...texts(single).filter((topic) => !isPartitionName(topic)), ...texts(partitioned)].filter(isApplicationTopic);
   }
+}
+
+/** The namespaces that globs speak of, `undefined` when one of them leaves its tenant or namespace open. */
+function namespacesIn(globs: readonly string[] | undefined): readonly string[] | undefined {
+  if (globs === undefined) return undefined;
+  const found = new Set<string>();
+  for (const glob of globs) {
+    const namespace = NAMED_NAMESPACE.exec(glob)?.[1];
+    if (namespace === undefined) return undefined;
+    found.add(namespace);
+  }
+  return [...found];
 }
 
 /** A topic without partitions (0) has one lane. */

@@ -10,6 +10,12 @@ export interface LedgerExtent {
   readonly entries: number;
 }
 
+export interface Ensured {
+  /** Partitions, 0 where the topic has none. */
+  readonly present: number;
+  readonly created: boolean;
+}
+
 /** The REST path of a topic or of one of its partitions. */
 export function topicPath(topic: string): string {
   const { tenant, namespace, local } = parseTopicName(topic);
@@ -66,8 +72,19 @@ export async function ensureRetainedTopic(
   partitions: number,
   retentionMinutes: number | undefined,
 ): Promise<number> {
-  const { present, created } = await ensurePartitions(rest, topic, partitions);
-  if (!created || retentionMinutes === undefined) return present;
+  return (await ensureTopic(rest, log, topic, partitions, retentionMinutes)).present;
+}
+
+/** As `ensureRetainedTopic`; tells also whether the topic is new. */
+export async function ensureTopic(
+  rest: Rest,
+  log: Log,
+  topic: string,
+  partitions: number,
+  retentionMinutes: number | undefined,
+): Promise<Ensured> {
+  const ensured = await ensurePartitions(rest, topic, partitions);
+  if (!ensured.created || retentionMinutes === undefined) return ensured;
   try {
     if ((await retentionMinutesOf(rest, topic)) === 0) {
       const answer = await rest.send('POST', `${topicPath(topic)}/retention`, {
@@ -81,7 +98,7 @@ export async function ensureRetainedTopic(
     const { code, message } = toIsthmusError(error);
     log.warn('retention-not-set', { topic, code, detail: message });
   }
-  return present;
+  return ensured;
 }
 
 /** How long the topic keeps records that every subscription has read: its own setting, or its namespace's, or the broker's; 0 = not at all, -1 = for ever. */
@@ -91,7 +108,7 @@ export async function retentionMinutesOf(rest: Rest, topic: string): Promise<num
 }
 
 /** Creates a topic or grows it to at least `partitions`. Resolves to the number there is, and whether the topic is new. */
-async function ensurePartitions(rest: Rest, topic: string, partitions: number): Promise<{ present: number; created: boolean }> {
+async function ensurePartitions(rest: Rest, topic: string, partitions: number): Promise<Ensured> {
   const path = partitions === 0 ? topicPath(topic) : `${topicPath(topic)}/partitions`;
   let created = false;
   for (let tries = 0; tries < 3; tries++) {

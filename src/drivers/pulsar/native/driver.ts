@@ -1,6 +1,7 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import type { LaneId } from '../../../model/lane.ts';
 import { advancePosition } from '../../../model/position.ts';
+import type { Capabilities } from '../../../spi/capabilities.ts';
 import type { CheckItem, CheckTopics, Cluster } from '../../../spi/cluster.ts';
 import type { Source } from '../../../spi/source.ts';
 import { PulsarAdmin } from '../admin/admin.ts';
@@ -10,13 +11,22 @@ import { credentialsOf } from '../net/credentials.ts';
 import { parseServiceUrl } from '../net/service-url.ts';
 import type { PulsarDeps, PulsarOptions } from '../options.ts';
 import { laneTopic } from '../source/places.ts';
-import { committedPlace, startPlace } from '../source/start.ts';
+import { committedPlace, placeBack, startPlace } from '../source/start.ts';
 import { partitionName, topicNameProblem } from '../topic-name.ts';
 import { NativeClients } from './client.ts';
 import { NativeLaneReader } from './lane-reader.ts';
 import { look } from './look.ts';
 import { type LoadModule, loadFromNpm } from './module.ts';
 import { NativeSink } from './sink.ts';
+
+const CAPABILITIES: Capabilities = {
+  listsTopics: true,
+  createsTopics: true,
+  exactPositions: true,
+  readsWithoutGroup: false,
+  choosesPartition: true,
+  stores: 'once-if-deduplicated',
+};
 
 /**
  * Opens a Pulsar cluster through the official client, which is loaded at the first use, for where only that is allowed. It hides entries: their marks, their bytes, their schemas.
@@ -36,6 +46,7 @@ export function openPulsarNative(
   return {
     name,
     type: 'pulsar',
+    capabilities: CAPABILITIES,
     admin: new PulsarAdmin(rest, (topics) => check(topics, clients, rest, deps), deps),
     source: nativeSource(clients, rest, deps),
     sink,
@@ -64,6 +75,7 @@ function nativeSource(clients: NativeClients, rest: Rest, deps: PulsarDeps): Sou
     },
     committed: async (lane, group) => await committedPlace(rest, await partitionOf(lane), group),
     resolveStart: async (lane, start) => await startPlace(rest, await partitionOf(lane), start),
+    back: async (lane, place, count) => await placeBack(rest, await partitionOf(lane), place, count),
     next: (position) => advancePosition(position, 1),
   };
 }

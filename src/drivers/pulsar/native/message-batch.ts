@@ -43,7 +43,7 @@ export function batchOf(received: readonly Received[], heldBytes: number, onRele
     }
     batch.propertyFirst[i + 1] = rows;
     const broughtFrom = message.getReplicatedFrom();
-    if (broughtFrom !== '') (batch.broughtFrom ??= new Map()).set(i, broughtFrom);
+    if (broughtFrom !== '') (batch.broughtFrom ??= new Map()).set(i, [broughtFrom]);
   }
   batch.bytes = Buffer.concat(chunks, length);
   batch.count = received.length;

@@ -7,7 +7,7 @@ import { type Connection, connect, type TlsOptions } from '../../../wire/connect
 import type { Endpoint } from '../../../wire/endpoint.ts';
 import { decodeAuthChallenge, encodeAuthResponse } from '../wire/auth.ts';
 import { decodeClose } from '../wire/close.ts';
-import { COMMAND, decodeFrame } from '../wire/command.ts';
+import { COMMAND, FrameReader } from '../wire/command.ts';
 import { type Connected, decodeConnected, encodeConnect } from '../wire/connect.ts';
 import { type AckResponse, decodeAckResponse, decodeActiveConsumerChange } from '../wire/consumer.ts';
 import { decodeLastMessageId, type LastMessageId } from '../wire/last-message-id.ts';
@@ -107,6 +107,7 @@ export class BrokerConnection {
   readonly #producers = new Map<number, ProducerEvents>();
   readonly #readers = new Map<number, ReaderEvents>();
   readonly #handshake: Deferred<void> = deferred();
+  readonly #incoming = new FrameReader();
   #connection: Connection | undefined;
   #info: Connected | undefined;
   #ended: IsthmusError | undefined;
@@ -233,7 +234,9 @@ export class BrokerConnection {
 
   #onFrame(frame: Buffer): void {
     this.#heard = true;
-    const { type, body, rest } = decodeFrame(frame);
+    const incoming = this.#incoming;
+    incoming.read(frame);
+    const { type, body } = incoming;
     const reply = REPLY_OF_TYPE.get(type);
     if (reply !== undefined) return this.#settle(reply, DECODERS[reply](body));
     switch (type) {
@@ -243,7 +246,7 @@ export class BrokerConnection {
       }
       case COMMAND.message: {
         const message = decodeMessage(body);
-        return this.#readers.get(message.consumerId)?.message(message.id, rest);
+        return this.#readers.get(message.consumerId)?.message(message.id, frame.subarray(incoming.restStart));
       }
       case COMMAND.sendError: {
         const error = decodeSendError(body);

@@ -2,7 +2,7 @@ import { IsthmusError } from '../../../errors.ts';
 import { deferred } from '../../../lib/deferred.ts';
 import type { Clock } from '../../../spi/clock.ts';
 import { encodeCloseConsumer } from '../wire/close.ts';
-import { encodeGetLastMessageId } from '../wire/last-message-id.ts';
+import { encodeGetLastMessageId, type LastMessageId } from '../wire/last-message-id.ts';
 import { locateMetadata } from '../wire/message.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import { type ScannedMetadata, scanMetadata } from '../wire/message-metadata.ts';
@@ -12,6 +12,10 @@ import type { BrokerConnection } from './broker-connection.ts';
 
 const PERMITS = 2000;
 const STALL_MILLIS = 30_000;
+const FIRST_PAUSE_MILLIS = 2;
+const MAX_PAUSE_MILLIS = 250;
+/** From here on it is worth telling what is waited for. */
+const PATIENCE_MILLIS = 1_000;
 
 export const BEFORE_FIRST: MessageId = { ledger: -1, entry: -1 };
 
@@ -136,6 +140,51 @@ export async function readLastMessageId(connection: BrokerConnection, topic: str
   }
 }
 
+export interface UntilVisible {
+  /** A partition. */
+  readonly topic: string;
+  /** A name that nobody else uses at the same time. */
+  readonly subscription: string;
+  /** A marker. */
+  readonly place: MessageId;
+  /** Whether it is still of use to wait. */
+  readonly wanted: () => boolean;
+  /** It takes long; called once. */
+  readonly onWaiting: (error: IsthmusError) => void;
+}
+
+/**
+ * Waits until readers get everything before a marker. A broker keeps back what is stored behind the first message of an open transaction, whoever wrote it: a look at the tail
+ * would miss it, and it would be stored a second time. Readers see no markers, but their cursor passes them. Rejects with BROKER_BUSY when that is not so after 30 s.
+ */
+export async function untilVisible(connection: BrokerConnection, options: UntilVisible, clock: Clock): Promise<void> {
+  const { topic, subscription, place, wanted, onWaiting } = options;
+  const doing = `waiting until all of ${topic} before ${place.ledger}:${place.entry} can be read`;
+  const nothing = { message: () => undefined, closed: () => undefined };
+  const consumerId = await subscribe(connection, { topic, subscription, from: place }, nothing);
+  const began = clock.monotonic();
+  let told = false;
+  try {
+    connection.write(encodeFlow(consumerId, 1));
+    for (let pause = FIRST_PAUSE_MILLIS; ; pause = Math.min(2 * pause, MAX_PAUSE_MILLIS)) {
+      const { id, markDelete } = await askForEnd(connection, consumerId, topic);
+      // Brokers that do not tell know no transactions.
+      if (markDelete === undefined || compareIds(markDelete, place) >= 0 || compareIds(id, place) >= 0) return;
+      if (!wanted()) throw new IsthmusError('CLOSED', `${doing}: nobody wants to know any more`);
+      const waited = clock.monotonic() - began;
+      const error = new IsthmusError('BROKER_BUSY', `${doing}: an open transaction of another producer holds it back`);
+      if (waited > STALL_MILLIS) throw error;
+      if (waited > PATIENCE_MILLIS && !told) {
+        told = true;
+        onWaiting(error);
+      }
+      await clock.sleep(pause);
+    }
+  } finally {
+    unsubscribe(connection, consumerId);
+  }
+}
+
 async function subscribe(
   connection: BrokerConnection,
   options: { readonly topic: string; readonly subscription: string; readonly from: MessageId },
@@ -156,10 +205,13 @@ async function subscribe(
 }
 
 async function lastMessageId(connection: BrokerConnection, consumerId: number, topic: string): Promise<MessageId> {
-  const reply = await connection.request('getLastMessageIdResponse', `asking for the end of ${topic}`, (id) =>
+  return (await askForEnd(connection, consumerId, topic)).id;
+}
+
+async function askForEnd(connection: BrokerConnection, consumerId: number, topic: string): Promise<LastMessageId> {
+  return await connection.request('getLastMessageIdResponse', `asking for the end of ${topic}`, (id) =>
     encodeGetLastMessageId(id, consumerId),
   );
-  return reply.id;
 }
 
 /** Closes without waiting: the reader's cursor is not durable and goes with it, or with the connection. */

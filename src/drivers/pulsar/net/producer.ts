@@ -16,10 +16,14 @@ export interface ProducerOptions {
 /** A producer that a broker has accepted. */
 export interface Producer {
   readonly name: string;
+  /** What frames call it on its connection. */
+  readonly id: number;
   /** The highest sequence id that the broker has accepted under this name, -1 when it does not deduplicate. No proof that it is stored. */
   readonly lastSequenceId: number;
   /** `metadata` begins with its length; `checksum` covers it and the payload. Both byte ranges must stay untouched until the receipt. */
   send(send: Omit<Send, 'producerId'>, metadata: Buffer, payload: Uint8Array, checksum: number): void;
+  /** Sends a frame that is whole already, with this producer's id in it. The bytes must stay untouched until the receipt. */
+  sendFrame(frame: Uint8Array): void;
   /** Resolves when the name is free for others. */
   close(): Promise<void>;
 }
@@ -52,7 +56,9 @@ export async function openProducer(connection: BrokerConnection, options: Produc
   }
   return {
     name,
+    id,
     lastSequenceId,
+    sendFrame: (frame) => connection.write(frame),
     send(send, metadata, payload, checksum) {
       connection.write(encodeSendHead({ producerId: id, ...send }, metadata, checksum, payload.length));
       if (payload.length > 0) connection.write(payload);

@@ -1,6 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import { type Deferred, deferred } from '../../../lib/deferred.ts';
-import { formatPosition } from '../../../model/position.ts';
+import { DEAD_LETTER_PREFIX, originProperties } from '../../../model/dead-letter.ts';
 import { formatProvenance, type MarkCodec, PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
 import { PROPERTY_ROW, type RecordBatch, RecordFlag } from '../../../model/record-batch.ts';
 import type { DeadLetter } from '../../../spi/sink.ts';
@@ -79,7 +79,7 @@ async function sendAll(
   const { batch, i } = letter;
   const ids = new SequenceIds();
   ids.raise(producer.lastSequenceId);
-  const body = batch.whole ? batch.bytes.subarray(batch.nativeStart[i], batch.nativeEnd[i]) : batch.body(i);
+  const body = batch.whole ? batch.bytesAt(i).subarray(batch.nativeStart[i], batch.nativeEnd[i]) : batch.body(i);
   const metadata: EntryMetadata = {
     producerName: producer.name,
     sequenceId: ids.takeOne(batch.positionAt(i)),
@@ -107,6 +107,7 @@ function traits(batch: RecordBatch, i: number): Partial<EntryMetadata> {
   return {
     partitionKey: bytes(batch.keyStart[i], batch.keyEnd[i]),
     partitionKeyIsBase64: (flags & RecordFlag.keyIsBase64) !== 0,
+    nullPartitionKey: (flags & RecordFlag.nullKey) !== 0,
     orderingKey: bytes(batch.orderingKeyStart[i], batch.orderingKeyEnd[i]),
     nullValue: (flags & RecordFlag.nullValue) !== 0,
     eventTime: (batch.eventTime[i] ?? 0) > 0 ? batch.eventTime[i] : undefined,
@@ -131,24 +132,18 @@ function properties(batch: RecordBatch, i: number): [string, string][] {
   return found;
 }
 
-function origin({ batch, i, reason, sourceCluster, lane }: DeadLetter, marks: MarkCodec): [string, string][] {
+function origin(letter: DeadLetter, marks: MarkCodec): [string, string][] {
+  const { batch, i, sourceCluster, lane } = letter;
   const position = batch.positionAt(i);
   const runs = [{ first: position, count: 1 }];
   // The mark keeps a mirror of the dead-letter topic itself from going round in circles.
   const mark =
     batch.marks?.get(i) ?? formatProvenance({ cluster: sourceCluster, ...lane, runs, time: batch.storeTime[i] ?? 0, passed: [] });
-  const found: [string, string][] = [
-    [PROVENANCE_PROPERTY, marks.seal(mark)],
-    ['ISTHMUS-DEAD-LETTER-REASON', reason],
-    ['ISTHMUS-DEAD-LETTER-CLUSTER', sourceCluster],
-    ['ISTHMUS-DEAD-LETTER-TOPIC', lane.topic],
-    ['ISTHMUS-DEAD-LETTER-LANE', lane.lane],
-    ['ISTHMUS-DEAD-LETTER-POSITION', formatPosition(position)],
-  ];
-  if (batch.whole) found.push(['ISTHMUS-DEAD-LETTER-FORM', batch.native ?? '']);
+  const found: [string, string][] = [[PROVENANCE_PROPERTY, marks.seal(mark)], ...originProperties(letter, position)];
+  if (batch.whole) found.push([`${DEAD_LETTER_PREFIX}FORM`, batch.native ?? '']);
   const schemaStart = batch.schemaStart[i] ?? -1;
   if (!batch.whole && schemaStart >= 0)
-    found.push(['ISTHMUS-DEAD-LETTER-SCHEMA-VERSION', batch.bytes.toString('hex', schemaStart, batch.schemaEnd[i])]);
+    found.push([`${DEAD_LETTER_PREFIX}SCHEMA-VERSION`, batch.bytes.toString('hex', schemaStart, batch.schemaEnd[i])]);
   return found;
 }
 

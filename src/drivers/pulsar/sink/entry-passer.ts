@@ -2,7 +2,9 @@ import { toIsthmusError } from '../../../errors.ts';
 import { formatPosition, type Position } from '../../../model/position.ts';
 import { formatProvenance, formatTime, formatVia, type PositionRun } from '../../../model/provenance.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
+import type { Producer } from '../net/producer.ts';
 import { PassedEntry } from '../wire/passed-entry.ts';
+import { MAX_SEND_HEAD_BYTES, sendHeadBytes, writeSendHead } from '../wire/send.ts';
 import type { Entry, Origin } from './entry.ts';
 import type { Passage } from './passage.ts';
 import type { SequenceIds } from './sequence-ids.ts';
@@ -40,7 +42,7 @@ export class EntryPasser {
     this.#batch = batch;
     this.#i = i;
     try {
-      this.#entry.read(batch.bytes, batch.nativeStart[i] ?? 0, batch.nativeEnd[i] ?? 0);
+      this.#entry.read(batch.bytesAt(i), batch.nativeStart[i] ?? 0, batch.nativeEnd[i] ?? 0);
     } catch (error) {
       return toIsthmusError(error).message;
     }
@@ -65,38 +67,47 @@ export class EntryPasser {
   }
 
   hasRoom(bound: number, first: boolean): boolean {
-    return this.#passage.hasRoom(bound, first);
+    return this.#passage.hasRoom(bound + MAX_SEND_HEAD_BYTES, first);
   }
 
-  /** The entry that was looked at, copied; `undefined` when there is no room. */
-  pass(bound: number, first: boolean): Entry | undefined {
+  /** The entry that was looked at, copied; `undefined` when there is no room. `producer`: what it will be sent with, where that is known. */
+  pass(bound: number, first: boolean, producer: Producer | undefined): Entry | undefined {
     const batch = this.#batch;
-    const room = this.#passage.take(bound, first);
+    const room = this.#passage.take(bound + MAX_SEND_HEAD_BYTES, first);
     if (room === undefined || batch === undefined) return undefined;
     const i = this.#i;
-    const { bytes, held } = room;
+    const looked = this.#entry;
+    const { bytes, at, held } = room;
     const position = batch.positionAt(i);
     const sequenceId = this.#ids.takeOne(position);
     this.#header.sequenceId = sequenceId;
-    const headEnd = this.#entry.write(bytes, 0, this.#header);
-    const end = headEnd + batch.bytes.copy(bytes, headEnd, this.#entry.payloadStart, this.#entry.payloadEnd);
-    const metadata = bytes.subarray(0, headEnd);
+    const { messages, batched, chunk } = looked;
+    const send = { producerId: producer?.id ?? 0, sequenceId, highestSequenceId: sequenceId, messages, chunk, marker: false };
+    const metadataAt = at + sendHeadBytes(send);
+    const payloadAt = looked.write(bytes, metadataAt, this.#header);
+    const end = payloadAt + batch.bytesAt(i).copy(bytes, payloadAt, looked.payloadStart, looked.payloadEnd);
+    room.endAt(end);
+    const metadata = bytes.subarray(metadataAt, payloadAt);
+    const checksum = looked.checksum(metadata);
+    writeSendHead(bytes, at, send, checksum, end - metadataAt);
     return {
       sequenceId,
       highestSequenceId: sequenceId,
-      messages: this.#entry.messages,
+      messages,
       count: batch.records[i] ?? 1,
       runs: runOf(position),
       sourceStoreTime: batch.storeTime[i] ?? 0,
-      payload: bytes.subarray(headEnd, end),
-      batched: this.#entry.batched,
-      chunk: this.#entry.chunk,
+      payload: bytes.subarray(payloadAt, end),
+      batched,
+      chunk,
       batch: undefined,
       held,
       endsRound: false,
-      frame: { producerName: this.#senderName, metadata, checksum: this.#entry.checksum(metadata) },
+      frame: { producerName: this.#senderName, metadata, checksum },
+      ready: producer === undefined ? undefined : { producer, bytes: bytes.subarray(at, end) },
       target: undefined,
       sentAt: 0,
+      sends: 0,
       checksumErrors: 0,
     };
   }

@@ -3,7 +3,8 @@ import { type Deferred, deferred } from '../../../lib/deferred.ts';
 import type { WriterOptions } from '../../../spi/sink.ts';
 import { Backoff } from '../../../wire/backoff.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
-import { compareIds } from '../net/entry-reader.ts';
+import { compareIds, scanName, untilVisible } from '../net/entry-reader.ts';
+import type { Producer } from '../net/producer.ts';
 import type { PulsarDeps } from '../options.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import type { SendError, SendReceipt } from '../wire/send.ts';
@@ -92,6 +93,11 @@ export class EntryQueue {
     return this.#senderName;
   }
 
+  /** What the next entry will be sent with, while that can be told. */
+  get sender(): Producer | undefined {
+    return this.#state === 'writing' ? this.#attachment?.sender : undefined;
+  }
+
   push(entry: Entry): void {
     this.#fifo.push(entry);
     if (this.#state === 'writing') this.#send(entry);
@@ -117,7 +123,8 @@ export class EntryQueue {
   }
 
   #onReceipt(receipt: SendReceipt): void {
-    const head = this.#fifo.find((entry) => entry.target === undefined);
+    let head = this.#fifo[0];
+    if (head?.target !== undefined) head = this.#fifo.find((entry) => entry.target === undefined);
     if (head === undefined || receipt.sequenceId < head.sequenceId) return;
     if (receipt.sequenceId > head.sequenceId) {
       return this.#doubt(
@@ -212,6 +219,7 @@ export class EntryQueue {
     );
     try {
       const barrier = await attachment.barrier();
+      await this.#untilVisible(attachment, barrier);
       if (this.#known !== undefined) await this.#lookAtTail(attachment, this.#known);
       this.#known = barrier;
       if (attachment.error !== undefined) throw attachment.error;
@@ -225,6 +233,18 @@ export class EntryQueue {
     this.#attachment = attachment;
     this.#state = 'writing';
     this.#resume();
+  }
+
+  /** Also before the first attachment is of use: whoever opened the writer looks at the target next. */
+  async #untilVisible(attachment: Attachment, marker: MessageId): Promise<void> {
+    const { deps } = this.#parts;
+    const { connection, topic } = attachment;
+    const wanted = (): boolean => this.#state === 'attaching' && attachment.error === undefined;
+    const onWaiting = (error: IsthmusError): void => {
+      this.#log('info', 'writer-waits', error);
+      this.#options.onTrouble(error);
+    };
+    await untilVisible(connection, { topic, subscription: scanName(deps), place: marker, wanted, onWaiting }, deps.clock);
   }
 
   async #lookAtTail(attachment: Attachment, after: MessageId): Promise<void> {

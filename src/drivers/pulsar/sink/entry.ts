@@ -38,12 +38,22 @@ export interface Entry {
   /** Whether it is the last of its round. */
   readonly endsRound: boolean;
   frame: EntryFrame | undefined;
+  /** What leaves when it is sent for the first time, where that is known beforehand. */
+  readonly ready: ReadyFrame | undefined;
   /** Where it was stored, as soon as that is known. */
   target: MessageId | undefined;
   /** Monotonic milliseconds of the last time that it was sent. */
   sentAt: number;
+  /** How often it was sent. */
+  sends: number;
   /** How often the broker said that its checksum is wrong. */
   checksumErrors: number;
+}
+
+/** A whole frame, and the one producer that it is for. */
+export interface ReadyFrame {
+  readonly producer: Producer;
+  readonly bytes: Buffer;
 }
 
 export interface EntryFrame {
@@ -84,7 +94,9 @@ export interface Origin {
 
 /** Sends an entry; its metadata and checksum are made once per producer name. */
 export function sendEntry(entry: Entry, producer: Producer, origin: Origin): void {
-  const { sequenceId, highestSequenceId, messages, chunk } = entry;
+  const { sequenceId, highestSequenceId, messages, chunk, ready } = entry;
+  entry.sends++;
+  if (ready !== undefined && ready.producer === producer && entry.sends === 1) return producer.sendFrame(ready.bytes);
   if (entry.frame?.producerName !== producer.name) entry.frame = frameEntry(entry, producer.name, origin);
   producer.send(
     { sequenceId, highestSequenceId, messages, chunk, marker: false },
@@ -97,6 +109,15 @@ export function sendEntry(entry: Entry, producer: Producer, origin: Origin): voi
 /** Whether the bytes in memory are still those that were sent. */
 export function isIntact(entry: Entry): boolean {
   return entry.frame === undefined || entryChecksum(entry.frame.metadata, entry.payload) === entry.frame.checksum;
+}
+
+/**
+ * Lets go of a stored entry's bytes. One that was sent more than once may wait in the first connection's queue still: other bytes in its place would be read there as
+ * frames of whatever producers that connection has.
+ */
+export function letGo({ held, sends }: Pick<Entry, 'held' | 'sends'>): void {
+  if (sends > 1) held.abandon();
+  else held.release();
 }
 
 export function entryBytes(entry: Entry): number {

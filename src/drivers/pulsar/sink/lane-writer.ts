@@ -6,7 +6,7 @@ import type { RecordBatch } from '../../../model/record-batch.ts';
 import type { AppendResult, LaneWriter, WriterOptions } from '../../../spi/sink.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
 import type { PulsarDeps } from '../options.ts';
-import { type Entry, entryBytes, type Origin } from './entry.ts';
+import { type Entry, entryBytes, letGo, type Origin } from './entry.ts';
 import { EntryPasser } from './entry-passer.ts';
 import { EntryQueue } from './entry-queue.ts';
 import { KeyedRound } from './keyed-round.ts';
@@ -147,7 +147,7 @@ export class PulsarLaneWriter implements LaneWriter {
     const limitBytes = this.#wholeLimitBytes(passer.chunk);
     if (bound > limitBytes) return { refused: `the entry has ${bound} bytes, ${this.#options.topic} takes ${limitBytes}` };
     if (this.#queue.length >= MAX_PASSED) return this.#full(bound, true);
-    const entry = passer.pass(bound, this.#holdsNothing());
+    const entry = passer.pass(bound, this.#holdsNothing(), this.#queue.sender);
     if (entry === undefined) return this.#full(bound, true);
     this.#wantedBytes = 0;
     this.#queue.push(entry);
@@ -212,7 +212,7 @@ export class PulsarLaneWriter implements LaneWriter {
     const { runs, count, sourceStoreTime, target: stored } = entry;
     const target = entryPosition(stored?.ledger ?? -1, stored?.entry ?? -1, entry.batched ? 0 : -1);
     const bytes = entryBytes(entry);
-    entry.held.release();
+    letGo(entry);
     this.#options.onStored({ partition: this.#options.partition, runs, count, target, bytes, sourceStoreTime });
   }
 

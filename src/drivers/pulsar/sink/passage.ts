@@ -5,10 +5,13 @@ import { holdBytes, isSparse } from './round.ts';
 /** Slabs of a writer's passed entries that are not stored yet. */
 const MAX_SLABS = 8;
 
-/** Room for one entry, and who holds it. */
+/** Room for one entry, from `at` on, and who holds it. */
 export interface PassageRoom {
   readonly bytes: Buffer;
+  readonly at: number;
   readonly held: Held;
+  /** The entry ends here: the next one follows without a gap, so that both can leave as one piece. */
+  endAt(end: number): void;
 }
 
 /** Memory for entries that are passed on: they lie one behind the other in slabs, each of which goes back when all of its entries are stored. */
@@ -24,7 +27,8 @@ export class Passage {
   /** `undefined` when the bound is reached; `first`, for a writer that holds nothing, is always granted. */
   take(bytes: number, first: boolean): PassageRoom | undefined {
     // A lone small entry does not deserve a slab: many slow lanes would each hold one that is nearly empty.
-    if (first && isSparse(bytes)) return { bytes: Buffer.allocUnsafe(bytes), held: holdBytes(this.#pool, bytes) };
+    if (first && isSparse(bytes))
+      return { bytes: Buffer.allocUnsafe(bytes), at: 0, held: holdBytes(this.#pool, bytes), endAt: () => undefined };
     if (this.#open?.fits(bytes) !== true) {
       if (this.#slabs >= MAX_SLABS && !first) return undefined;
       const slab = this.#pool.take(bytes, first);
@@ -36,7 +40,7 @@ export class Passage {
       });
       this.#open = shared;
     }
-    return { bytes: this.#open.take(bytes), held: this.#open };
+    return this.#open.take();
   }
 
   /** Whether `take` would grant `bytes` now. */
@@ -46,7 +50,10 @@ export class Passage {
 }
 
 /** A slab of several entries that leave one by one. */
-class SharedSlab implements Held {
+class SharedSlab implements Held, PassageRoom {
+  readonly bytes: Buffer;
+  /** Where the entry begins that has room now. */
+  at = 0;
   readonly #slab: Slab;
   readonly #pool: SlabPool;
   readonly #onEmpty: () => void;
@@ -56,6 +63,7 @@ class SharedSlab implements Held {
 
   constructor(slab: Slab, pool: SlabPool, onEmpty: () => void) {
     this.#slab = slab;
+    this.bytes = slab.bytes;
     this.#pool = pool;
     this.#onEmpty = onEmpty;
   }
@@ -64,11 +72,19 @@ class SharedSlab implements Held {
     return this.#end + bytes <= Math.min(this.#slab.bytes.length, SLAB_BYTES);
   }
 
-  take(bytes: number): Buffer {
+  get held(): Held {
+    return this;
+  }
+
+  /** After `fits`, and before anything else: `endAt`. */
+  take(): PassageRoom {
     this.#users++;
-    const start = this.#end;
-    this.#end += bytes;
-    return this.#slab.bytes.subarray(start, this.#end);
+    this.at = this.#end;
+    return this;
+  }
+
+  endAt(end: number): void {
+    this.#end = end;
   }
 
   release(): void {

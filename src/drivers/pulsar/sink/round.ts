@@ -120,7 +120,7 @@ export function newEntry(
   >,
   batch: BatchHeader,
 ): Entry {
-  const unsent = { frame: undefined, target: undefined, sentAt: 0, checksumErrors: 0 };
+  const unsent = { frame: undefined, ready: undefined, target: undefined, sentAt: 0, sends: 0, checksumErrors: 0 };
   return { ...parts, messages: parts.count, batched: true, chunk: false, batch, ...unsent };
 }
 

@@ -21,23 +21,22 @@ export interface QueuedEntry {
   rest: Rest | undefined;
 }
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 type Fillable = Pick<SourceShared, 'frames' | 'batches' | 'decoder' | 'header'>;
 
-/** Entries as rows of one batch, not looked into. */
-export function fillWhole(entries: readonly QueuedEntry[], { frames, batches, decoder, header }: Fillable): PooledBatch {
-  const bytes = frames.take(entries.reduce((sum, entry) => sum + entry.bytes.length, 0));
+/** Entries as rows of one batch, not looked into, and left where they came to lie: they are the batch's until it is released. */
+export function fillWhole(entries: readonly QueuedEntry[], { batches, decoder, header }: Fillable): PooledBatch {
   const batch = batches.take(entries.length);
-  decoder.begin(batch, bytes);
+  decoder.begin(batch, NOTHING);
+  batch.layApart(entries.map(({ bytes }) => bytes));
   batch.whole = true;
-  let at = 0;
-  for (const { ledger, entry, bytes: frame } of entries) {
-    const start = at;
-    at += frame.copy(bytes, at);
+  for (const { ledger, entry, bytes } of entries) {
     try {
-      header.read(bytes, start, at);
+      header.read(bytes, 0, bytes.length);
       decoder.addWhole(header, ledger, entry);
     } catch (error) {
-      decoder.addDamaged(undefined, placed(ledger, entry, start, at), reasonOf(error));
+      decoder.addDamaged(undefined, placed(ledger, entry, 0, bytes.length), reasonOf(error));
     }
   }
   return batch;

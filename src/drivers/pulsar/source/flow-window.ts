@@ -4,7 +4,9 @@ import type { ByteBudget } from '../../../lib/byte-budget.ts';
 const MOST_LANE_BYTES = 4 * 1024 * 1024;
 const LEAST_LANE_BYTES = 64 * 1024;
 const MAX_ENTRIES = 1000;
-/** Entries of which the broker's rounds of 100 stay small: here permits may count messages, and overshoot. */
+/** What a broker reads and sends at once, whatever permits it has. */
+const ROUND_ENTRIES = 100;
+/** Entries of which a round stays small: nothing is kept free for it. */
 const SMALL_ENTRY_BYTES = 8 * 1024;
 /** How fast the averages follow. */
 const WEIGHT = 0.1;
@@ -13,8 +15,8 @@ const WEIGHT = 0.1;
  * How much a broker may send for a lane, in bytes, over a protocol that counts messages.
  *
  * A broker with `p` permits reads up to `p` entries (100 at most, 5 MB at most) and sends them all, whatever they hold: permits fall below zero. So for large entries no more
- * permits are given than there is room for *entries*: then it never sends more than fits. For small ones permits count messages, because giving them one by one would stop the
- * lane at each round trip; the overshoot of a round is small then.
+ * permits are given than there is room for *entries*: then it never sends more than fits. Where a lane's share has room for two rounds, permits count messages, because giving
+ * them one by one would stop the lane at each round trip, and cost a command for each entry; room for the overshoot of a round is kept free then.
  *
  * What may still come is not charged to the budget: permits cannot be taken back, and lanes that are at their end would keep the others from reading. Instead each lane has its
  * share: when all of them are sent what they were ever granted, while nothing leaves, they hold the budget and no more.
@@ -82,14 +84,18 @@ export class FlowWindow {
   grant(): number {
     const { limitBytes, usedBytes } = this.#budget;
     const average = Math.max(1, this.#entryBytes);
-    const laneBytes = Math.min(MOST_LANE_BYTES, Math.max(LEAST_LANE_BYTES, limitBytes / this.#lanes()));
-    const most = this.#entryBytes === 0 ? 1 : Math.max(1, Math.min(MAX_ENTRIES, Math.floor(laneBytes / average)));
+    const laneBytes = this.#laneBytes - this.#overshootBytes;
+    const atOnce = this.#small ? MAX_ENTRIES : ROUND_ENTRIES;
+    const most = this.#entryBytes === 0 ? 1 : Math.max(1, Math.min(atOnce, Math.floor(laneBytes / average)));
     const room = Math.min(laneBytes - this.#heldBytes - this.#coming * average, limitBytes - usedBytes);
     let entries = Math.min(most - this.#coming, Math.floor(room / average));
     // A lane that has nothing gets one entry in any case: others must not keep it from reading.
     if (entries < 1 && this.#heldBytes === 0 && this.#coming === 0) entries = 1;
+    if (entries < 1) return 0;
     // In large steps only, as long as the broker has permits: each one costs a command.
-    if (entries < 1 || (this.#permits > 0 && entries * 2 < most)) return 0;
+    if (this.#permits > 0 && entries * 2 < most) return 0;
+    // In the middle of a round permits are of no use: it would go on with what little is there when it is above zero again, entry by entry.
+    if (this.#permits <= 0 && !this.#small && this.#coming > 0) return 0;
     this.#coming += entries;
     const messages = this.#small ? Math.ceil(entries * this.#entryMessages) : entries;
     const permits = messages - Math.min(0, this.#permits);
@@ -97,7 +103,17 @@ export class FlowWindow {
     return permits;
   }
 
+  get #laneBytes(): number {
+    return Math.min(MOST_LANE_BYTES, Math.max(LEAST_LANE_BYTES, this.#budget.limitBytes / this.#lanes()));
+  }
+
+  /** Whether permits count messages. */
   get #small(): boolean {
-    return this.#entryBytes <= SMALL_ENTRY_BYTES;
+    return this.#entryBytes <= SMALL_ENTRY_BYTES || 2 * ROUND_ENTRIES * this.#entryBytes <= this.#laneBytes;
+  }
+
+  /** What may come beyond what is granted, where that is not small. */
+  get #overshootBytes(): number {
+    return this.#small && this.#entryBytes > SMALL_ENTRY_BYTES ? ROUND_ENTRIES * this.#entryBytes : 0;
   }
 }

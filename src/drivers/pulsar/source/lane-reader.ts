@@ -44,6 +44,8 @@ export class PulsarLaneReader implements LaneReader {
   /** Holes between entries up to here are known to be none. */
   #clearUpTo: MessageId = BEFORE_FIRST;
   #examining = false;
+  /** Entries have come that nobody has been told of yet. */
+  #arriving = false;
   #waiter: Deferred<Delivery> | undefined;
   #end: IsthmusError | undefined;
 
@@ -197,9 +199,17 @@ export class PulsarLaneReader implements LaneReader {
       this.#flow.release(bytes.length);
       frames.give(bytes);
     } else this.#queue.push(queued);
+    if (this.#arriving) return;
+    this.#arriving = true;
+    queueMicrotask(this.#arrived);
+  }
+
+  /** Not for each entry: one read of the socket brings dozens, and they are to be one batch, and one asking for more. */
+  readonly #arrived = (): void => {
+    this.#arriving = false;
     this.#wake();
     this.#loop.more(this.#waiter !== undefined);
-  }
+  };
 
   #wake(): void {
     if (this.#waiter === undefined) return;
@@ -305,7 +315,12 @@ export class PulsarLaneReader implements LaneReader {
     const last = entries.at(-1);
     if (last !== undefined) this.#next = after(last.ledger, last.entry);
     batch.end = this.#next;
-    this.#account(batch, entries);
+    this.#noteTaken(batch, entries.length);
+    batch.heldBytes = entries.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    batch.onRelease = () => {
+      for (const entry of entries) this.#letGo(entry);
+      this.#loop.more(this.#waiter !== undefined);
+    };
     return batch;
   }
 
@@ -324,11 +339,15 @@ export class PulsarLaneReader implements LaneReader {
     return batch;
   }
 
+  #noteTaken(batch: PooledBatch, entries: number): void {
+    this.#storeTime = batch.storeTime[batch.count - 1] ?? this.#storeTime;
+    this.#chunks.passed(entries);
+  }
+
   /** The bytes of the entries are those of the batch from now on. */
   #account(batch: PooledBatch, entries: readonly QueuedEntry[]): void {
     const { bytes } = batch;
-    this.#storeTime = batch.storeTime[batch.count - 1] ?? this.#storeTime;
-    this.#chunks.passed(entries.length);
+    this.#noteTaken(batch, entries.length);
     batch.heldBytes = bytes.length;
     this.#flow.hold(bytes.length);
     for (const entry of entries) this.#letGo(entry);

@@ -187,7 +187,9 @@ export class RecordDecoder {
     batch.sequence[i] = header?.sequence ?? -1;
     batch.eventTime[i] = header?.eventTime ?? 0;
     batch.flags[i] =
-      (header?.keyIsBase64 === true ? RecordFlag.keyIsBase64 : 0) | (header?.nullValue === true ? RecordFlag.nullValue : 0);
+      (header?.keyIsBase64 === true ? RecordFlag.keyIsBase64 : 0) |
+      (header?.nullValue === true ? RecordFlag.nullValue : 0) |
+      (header?.nullKey === true ? RecordFlag.nullKey : 0);
     batch.propertyFirst[i + 1] = this.#rows;
     return i;
   }
@@ -221,7 +223,7 @@ export class RecordDecoder {
       return;
     }
     batch.broughtFrom ??= new Map();
-    batch.broughtFrom.set(i, batch.bytes.toString('utf8', header.replicatedFromStart, header.replicatedFromEnd));
+    batch.broughtFrom.set(i, [batch.bytesAt(i).toString('utf8', header.replicatedFromStart, header.replicatedFromEnd)]);
   }
 
   #readSingle(
@@ -256,6 +258,7 @@ export class RecordDecoder {
     batch.sequence[i] = -1;
     batch.flags[i] = 0;
     for (let field = reader.next(); field !== 0; field = reader.next()) this.#singleField(batch, i, field, reader);
+    if (((batch.flags[i] ?? 0) & RecordFlag.nullKey) !== 0) batch.keyStart[i] = batch.keyEnd[i] = -1;
   }
 
   #singleField(batch: RecordBatch, i: number, field: number, reader: ProtoReader): void {
@@ -290,6 +293,9 @@ export class RecordDecoder {
         return;
       case 9:
         if (reader.bool()) batch.flags[i] = (batch.flags[i] ?? 0) | RecordFlag.nullValue;
+        return;
+      case 10:
+        if (reader.bool()) batch.flags[i] = (batch.flags[i] ?? 0) | RecordFlag.nullKey;
         return;
       default:
         reader.skip();

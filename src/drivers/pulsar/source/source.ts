@@ -13,7 +13,7 @@ import { PulsarLaneReader } from './lane-reader.ts';
 import { laneTopic } from './places.ts';
 import { RecordDecoder } from './record-decoder.ts';
 import type { SourceShared } from './shared.ts';
-import { committedPlace, startPlace } from './start.ts';
+import { committedPlace, placeBack, startPlace } from './start.ts';
 
 /** Reading from a Pulsar cluster; a position is ledger, entry and index in a batch. */
 export class PulsarSource implements Source {
@@ -44,6 +44,10 @@ export class PulsarSource implements Source {
 
   async resolveStart(lane: LaneId, start: StartAt): Promise<Position> {
     return await startPlace(this.#shared.rest, await this.#partition(lane), start);
+  }
+
+  async back(lane: LaneId, place: Position, count: number): Promise<Position> {
+    return await placeBack(this.#shared.rest, await this.#partition(lane), place, count);
   }
 
   next(position: Position): Position {

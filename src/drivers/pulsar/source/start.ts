@@ -3,6 +3,7 @@ import { entryPosition, type Position } from '../../../model/position.ts';
 import type { StartAt } from '../../../spi/source.ts';
 import { findTime, ledgersAndCursors } from '../admin/cursors.ts';
 import type { Rest } from '../admin/rest.ts';
+import type { LedgerExtent } from '../admin/topics.ts';
 import { BEGINNING } from './continuity.ts';
 import { after } from './places.ts';
 
@@ -25,4 +26,22 @@ export async function startPlace(rest: Rest, partition: string, start: StartAt):
   if (start.kind === 'time')
     throw new IsthmusError('BROKER_BUSY', `looking for ${start.time} in ${partition}: the broker gave no place`);
   return start.kind === 'earliest' ? entryPosition(oldest.ledger, 0) : entryPosition(newest.ledger, newest.entries);
+}
+
+/** A place with at least `count` entries between it and `place`, or the partition's beginning. */
+export async function placeBack(rest: Rest, partition: string, place: Position, count: number): Promise<Position> {
+  return countBack((await ledgersAndCursors(rest, partition)).ledgers, place, count);
+}
+
+/** `ledgers` oldest first. */
+export function countBack(ledgers: readonly LedgerExtent[], place: Position, count: number): Position {
+  let left = count;
+  for (const { ledger, entries } of ledgers.toReversed()) {
+    if (ledger > place.major) continue;
+    const before = ledger === place.major ? Math.max(0, place.minor) : entries;
+    if (before >= left) return entryPosition(ledger, before - left);
+    left -= before;
+  }
+  const [oldest] = ledgers;
+  return oldest === undefined ? BEGINNING : entryPosition(oldest.ledger, 0);
 }

@@ -5,6 +5,8 @@ const POLYNOMIAL = 0x82f63b78;
 const ONE = 0x80000000;
 /** x^1, x^2, x^4, x^8, ... as remainders. */
 const POWERS: Int32Array = powers();
+let lastBytes = 0;
+let lastPower = ONE | 0;
 
 /** The checksum of an entry: CRC-32C over `[metadataSize][MessageMetadata][payload]`. */
 export function entryChecksum(metadata: Uint8Array, payload: Uint8Array): number {
@@ -21,12 +23,19 @@ export function replacedHeadChecksum(checksum: number, before: Uint8Array, after
 
 /** What `crc` adds to the checksum when `bytes` more bytes follow. Checksums are remainders of polynomials over GF(2), so this is a product with x^(8 * bytes). */
 function shifted(crc: number, bytes: number): number {
-  let product = crc;
+  // The entries of a topic are mostly of one size.
+  if (bytes !== lastBytes) [lastBytes, lastPower] = [bytes, powerOf(bytes)];
+  return multiplied(crc, lastPower);
+}
+
+/** x^(8 * bytes). */
+function powerOf(bytes: number): number {
+  let power = ONE | 0;
   // POWERS[3] is x^8, a byte.
   for (let k = 3, rest = bytes; rest > 0; k++, rest = Math.floor(rest / 2)) {
-    if (rest % 2 === 1) product = multiplied(POWERS[k] ?? 0, product);
+    if (rest % 2 === 1) power = multiplied(POWERS[k] ?? 0, power);
   }
-  return product;
+  return power;
 }
 
 /** The product of two remainders. */

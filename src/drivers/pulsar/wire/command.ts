@@ -39,6 +39,7 @@ export const COMMAND = {
 
 const TYPE_FIELD = 1;
 const LENGTH_BYTES = 4;
+const NOTHING = Buffer.alloc(0);
 
 /** The bytes of a BaseCommand. */
 export function encodeCommand(type: number, body: ProtoWriter): Buffer {
@@ -55,29 +56,35 @@ export function commandFrame(type: number, body: ProtoWriter): Buffer {
   return frame;
 }
 
-export interface IncomingCommand {
-  readonly type: number;
-  readonly body: ProtoReader;
-  /** Headers and payload of a MESSAGE, empty otherwise. */
-  readonly rest: Buffer;
-}
+/** Takes frames apart, one after the other: what it says of a frame is good until the next. An object for each frame would be most of what a receipt costs. */
+export class FrameReader {
+  readonly #reader = new ProtoReader(NOTHING);
+  type = 0;
+  /** The command's own fields. */
+  readonly body: ProtoReader = new ProtoReader(NOTHING);
+  /** Where headers and payload of a MESSAGE begin; the end of the frame otherwise. */
+  restStart = 0;
 
-/** Reads a frame without its length. Throws PROTOCOL_VIOLATION. */
-export function decodeFrame(frame: Buffer): IncomingCommand {
-  if (frame.length < LENGTH_BYTES)
-    throw new IsthmusError('PROTOCOL_VIOLATION', `reading a frame: ${frame.length} bytes are too few`);
-  const commandEnd = LENGTH_BYTES + frame.readUInt32BE(0);
-  if (commandEnd > frame.length)
-    throw new IsthmusError('PROTOCOL_VIOLATION', 'reading a frame: the command reaches past the end');
-  const reader = new ProtoReader(frame, LENGTH_BYTES, commandEnd);
-  let type = 0;
-  let body: ProtoReader | undefined;
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === TYPE_FIELD) type = reader.int();
-    else if (field === type) body = reader.message();
-    else reader.skip();
+  /** Reads a frame without its length. Throws PROTOCOL_VIOLATION. */
+  read(frame: Buffer): void {
+    if (frame.length < LENGTH_BYTES)
+      throw new IsthmusError('PROTOCOL_VIOLATION', `reading a frame: ${frame.length} bytes are too few`);
+    const commandEnd = LENGTH_BYTES + frame.readUInt32BE(0);
+    if (commandEnd > frame.length)
+      throw new IsthmusError('PROTOCOL_VIOLATION', 'reading a frame: the command reaches past the end');
+    const reader = this.#reader;
+    reader.reset(frame, LENGTH_BYTES, commandEnd);
+    this.type = 0;
+    this.restStart = commandEnd;
+    this.body.reset(frame, 0, 0);
+    for (let field = reader.next(); field !== 0; field = reader.next()) {
+      if (field === TYPE_FIELD) this.type = reader.int();
+      else if (field === this.type) {
+        reader.span();
+        this.body.reset(frame, reader.spanStart, reader.spanEnd);
+      } else reader.skip();
+    }
   }
-  return { type, body: body ?? new ProtoReader(frame, 0, 0), rest: frame.subarray(commandEnd) };
 }
 
 /** Visits the fields of a message; those that `visit` does not take (returns false) are skipped. */

@@ -20,8 +20,10 @@ export interface DurableSubscribe {
   readonly priority: number;
 }
 
+const SHARED = 1;
 const FAILOVER = 2;
 const EARLIEST = 1;
+const INDIVIDUAL = 0;
 const CUMULATIVE = 1;
 
 export function encodeDurableSubscribe(requestId: number, subscribe: DurableSubscribe): Buffer {
@@ -43,6 +45,30 @@ export function encodeDurableSubscribe(requestId: number, subscribe: DurableSubs
 export function encodeCumulativeAck(requestId: number, consumerId: number, id: MessageId): Buffer {
   const body = new ProtoWriter().int(1, consumerId).int(2, CUMULATIVE).message(3, encodeMessageId(id)).int(8, requestId);
   return commandFrame(COMMAND.ack, body);
+}
+
+/** SUBSCRIBE as a Shared consumer of a subscription that exists. */
+export function encodeSharedSubscribe(requestId: number, subscribe: Omit<DurableSubscribe, 'priority'>): Buffer {
+  const body = new ProtoWriter()
+    .string(1, subscribe.topic)
+    .string(2, subscribe.subscription)
+    .int(3, SHARED)
+    .int(4, subscribe.consumerId)
+    .int(5, requestId)
+    .string(6, subscribe.consumerName)
+    .bool(8, true)
+    .int(13, EARLIEST)
+    .bool(15, false);
+  return commandFrame(COMMAND.subscribe, body);
+}
+
+/**
+ * ACK (10) of single entries: ack_type 0 = Individual. Without `ack_set`, which a broker with usual settings ignores together with its id.
+ */
+export function encodeIndividualAck(requestId: number, consumerId: number, ids: readonly MessageId[]): Buffer {
+  const body = new ProtoWriter(32 * ids.length + 32).int(1, consumerId).int(2, INDIVIDUAL);
+  for (const id of ids) body.message(3, encodeMessageId(id));
+  return commandFrame(COMMAND.ack, body.int(8, requestId));
 }
 
 /** ACK_RESPONSE (38): consumer_id 1, error 4, message 5, request_id 6. It says that the acknowledgment was heard, not that it is durable. */

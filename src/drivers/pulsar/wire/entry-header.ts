@@ -60,6 +60,8 @@ export class EntryHeader {
   uncompressedBytes = 0;
   encrypted = false;
   nullValue = false;
+  /** The key of a pair of key and value is null: there is none then. */
+  nullKey = false;
   keyStart = -1;
   keyEnd = -1;
   keyIsBase64 = false;
@@ -81,7 +83,6 @@ export class EntryHeader {
   /** Properties but for our own, in rows as a RecordBatch has them. */
   properties: Int32Array = new Int32Array(FIRST_PROPERTIES * PROPERTY_ROW);
   propertyCount = 0;
-  #nullKey = false;
   /** The value of our property that says who wrote an entry that was passed on. */
   #writerStart = -1;
   #writerEnd = -1;
@@ -126,7 +127,7 @@ export class EntryHeader {
     need(size);
     this.payloadStart = at + size;
     this.#readMetadata(at, at + size);
-    if (this.#nullKey) this.keyStart = this.keyEnd = -1;
+    if (this.nullKey) this.keyStart = this.keyEnd = -1;
     this.#restoreWriter();
     this.#bytes = NOTHING;
   }
@@ -134,7 +135,7 @@ export class EntryHeader {
   #reset(): void {
     this.brokerTime = this.eventTime = this.deliverAtTime = this.publishTime = 0;
     this.messages = this.chunks = 1;
-    this.batched = this.encrypted = this.nullValue = this.keyIsBase64 = this.#nullKey = this.innerMarks = this.checked = false;
+    this.batched = this.encrypted = this.nullValue = this.keyIsBase64 = this.nullKey = this.innerMarks = this.checked = false;
     this.compression = this.uncompressedBytes = this.chunkedBytes = this.propertyCount = this.checksum = 0;
     this.producerStart = this.producerEnd = this.sequence = this.keyStart = this.keyEnd = -1;
     this.orderingKeyStart = this.orderingKeyEnd = this.schemaStart = this.schemaEnd = -1;
@@ -247,16 +248,22 @@ export class EntryHeader {
         this.chunkId = reader.int();
         return true;
       case 30:
-        this.#nullKey = reader.bool();
+        this.nullKey = reader.bool();
         return true;
       default:
         return false;
     }
   }
 
-  /** `<sequence id>;<producer name>`: the fields themselves are the mirror's that has passed the entry on. */
+  /**
+   * `<sequence id>;<producer name>`: the fields themselves are the mirror's that has passed the entry on. A batch with our mark and without this was put together by a mirror, which
+   * is nobody whose name says something about its records; applications cannot mark batches.
+   */
   #restoreWriter(): void {
-    if (this.#writerStart < 0) return;
+    if (this.#writerStart < 0) {
+      if (this.batched && this.markStart >= 0) this.producerStart = this.producerEnd = -1;
+      return;
+    }
     const semicolon = this.#bytes.indexOf(SEMICOLON, this.#writerStart);
     if (semicolon < 0 || semicolon >= this.#writerEnd) return;
     [this.producerStart, this.producerEnd] = [semicolon + 1, this.#writerEnd];

@@ -16,7 +16,7 @@ export interface LastMessageId {
   readonly id: MessageId;
   /** The index of its last record, -1 when it is no batch. */
   readonly batchIndex: number;
-  /** Everything up to this place is done for the subscription; absent for readers and before brokers knew it. */
+  /** Everything up to this place is done for the subscription, or for the cursor of a reader; absent before brokers knew it. */
   readonly markDelete: MessageId | undefined;
 }
 

@@ -11,7 +11,7 @@ const UNKNOWN_MARKER = 0;
 /**
  * MessageMetadata, the fields that Isthmus writes: producer_name 1, sequence_id 2, publish_time 3, properties 4 (KeyValue: key 1, value 2), partition_key 6,
  * compression 8, uncompressed_size 9, num_messages_in_batch 11, event_time 12, schema_version 16, partition_key_b64_encoded 17, ordering_key 18, marker_type 20, highest_sequence_id 24, null_value 25, uuid 26,
- * num_chunks_from_msg 27, total_chunk_msg_size 28, chunk_id 29.
+ * num_chunks_from_msg 27, total_chunk_msg_size 28, chunk_id 29, null_partition_key 30.
  */
 export interface EntryMetadata {
   readonly producerName: string;
@@ -22,6 +22,8 @@ export interface EntryMetadata {
   readonly partitionKey?: Uint8Array | undefined;
   /** The key stands for bytes, written in base64. */
   readonly partitionKeyIsBase64?: boolean | undefined;
+  /** The key of a pair of key and value is null, which is not the same as having none. */
+  readonly nullPartitionKey?: boolean | undefined;
   readonly orderingKey?: Uint8Array | undefined;
   readonly schemaVersion?: Uint8Array | undefined;
   /** No value at all, which is not an empty one. */
@@ -61,6 +63,7 @@ export function encodeMetadata(metadata: EntryMetadata): Buffer {
       .int(28, metadata.chunk.totalBytes)
       .int(29, metadata.chunk.index);
   }
+  if (metadata.nullPartitionKey === true) writer.bool(30, true);
   const body = writer.finish();
   const framed = Buffer.allocUnsafe(4 + body.length);
   framed.writeUInt32BE(body.length, 0);

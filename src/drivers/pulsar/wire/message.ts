@@ -1,7 +1,6 @@
 import { IsthmusError } from '../../../errors.ts';
-import { readFields } from './command.ts';
 import type { MessageId } from './message-id.ts';
-import { decodeMessageId } from './message-id.ts';
+import { NO_ID, readMessageId } from './message-id.ts';
 import type { ProtoReader } from './protobuf.ts';
 
 /** MESSAGE (9): consumer_id 1, message_id 2; the frame goes on with the entry as stored. */
@@ -12,13 +11,12 @@ export interface Message {
 
 export function decodeMessage(body: ProtoReader): Message {
   let consumerId = -1;
-  let id: MessageId = { ledger: -1, entry: -1 };
-  readFields(body, (field, reader) => {
-    if (field === 1) consumerId = reader.int();
-    else if (field === 2) id = decodeMessageId(reader.message());
-    else return false;
-    return true;
-  });
+  let id = NO_ID;
+  for (let field = body.next(); field !== 0; field = body.next()) {
+    if (field === 1) consumerId = body.int();
+    else if (field === 2) id = readMessageId(body);
+    else body.skip();
+  }
   return { consumerId, id };
 }
 

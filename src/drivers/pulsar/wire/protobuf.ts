@@ -106,6 +106,12 @@ export class ProtoReader {
     return new ProtoReader(this.#bytes, start, end);
   }
 
+  /** Lets another reader begin at the field's message. */
+  enter(inner: ProtoReader): void {
+    this.span();
+    inner.reset(this.#bytes, this.spanStart, this.spanEnd);
+  }
+
   /** Where the field's bytes lie: `spanStart` and `spanEnd`, without making anything. */
   span(): void {
     this.#expect(LENGTH_DELIMITED);

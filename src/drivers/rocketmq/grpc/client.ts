@@ -1,9 +1,10 @@
-import { Producer, type SessionCredentials, SimpleConsumer, type TopicRouteData } from 'rocketmq-client-nodejs';
+import type { SessionCredentials, SimpleConsumer } from 'rocketmq-client-nodejs';
 import { IsthmusError } from '../../../errors.ts';
 import { within } from '../../../lib/abort.ts';
 import type { Clock } from '../../../spi/clock.ts';
 import type { Log } from '../../../spi/log.ts';
 import type { RocketmqDeps } from '../options.ts';
+import type { RoutingProducer } from './official.ts';
 
 /** How to reach a RocketMQ cluster through its gRPC proxy. */
 export interface GrpcOptions {
@@ -22,6 +23,7 @@ export interface GrpcRoute {
   readonly fifo: boolean;
 }
 
+const PROBE_TOPIC = 'isthmus-check';
 const REQUEST_TIMEOUT_MILLIS = 5_000;
 const START_MILLIS = 10_000;
 /** A proxy refuses a shorter wait (`grpcClientConsumerMinLongPollingTimeoutMillis`). */
@@ -29,18 +31,8 @@ const LONG_POLL_MILLIS = 5_000;
 /** `MessageType.FIFO` of the protocol (definition.proto). */
 const FIFO = 2;
 
-/** The client keeps what it knows of routes to itself and to what is built on it. */
-class RoutingProducer extends Producer {
-  async route(topic: string): Promise<TopicRouteData> {
-    try {
-      return await this.getRouteData(topic);
-    } catch (error) {
-      // It would ask for it again every 30 s for ever, and complain.
-      this.topics.delete(topic);
-      throw error;
-    }
-  }
-}
+/** Only where a cluster is reached through a proxy: the client and what it needs are a third of all modules, and of the CPU of a start. */
+const loadOfficial = () => import('./official.ts');
 
 /** Makes the official clients, which would otherwise write their log into the home directory. */
 export class GrpcClients {
@@ -82,9 +74,19 @@ export class GrpcClients {
     }
   }
 
+  /** Rejects when no proxy answers, which starting a producer does not show. What it answers about a topic that nobody has does not matter. */
+  async reach(): Promise<void> {
+    try {
+      await this.route(PROBE_TOPIC);
+    } catch (error) {
+      if (!(error instanceof IsthmusError) || error.code !== 'ACCESS_DENIED') throw error;
+    }
+  }
+
   /** A started consumer of one topic. */
   async consumer(topic: string, group: string): Promise<SimpleConsumer> {
-    const consumer = new SimpleConsumer({
+    const official = await loadOfficial();
+    const consumer = new official.SimpleConsumer({
       ...this.#base(),
       consumerGroup: group,
       subscriptions: new Map([[topic, '*']]),
@@ -118,7 +120,8 @@ export class GrpcClients {
 
   async #startProducer(): Promise<RoutingProducer> {
     // One try per call: whoever asked decides what an unknown outcome means, and a second try behind the scenes would be a second copy.
-    const producer = new RoutingProducer({ ...this.#base(), maxAttempts: 1 });
+    const official = await loadOfficial();
+    const producer = new official.RoutingProducer({ ...this.#base(), maxAttempts: 1 });
     await producer.startup();
     return producer;
   }

@@ -1,6 +1,7 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import type { TopicDescription } from '../../../model/lane.ts';
 import { offsetPosition } from '../../../model/position.ts';
+import type { Capabilities } from '../../../spi/capabilities.ts';
 import type { CheckItem, Cluster, ClusterAdmin } from '../../../spi/cluster.ts';
 import type { Source } from '../../../spi/source.ts';
 import type { RocketmqDeps } from '../options.ts';
@@ -9,6 +10,15 @@ import { GrpcLaneReader } from './lane-reader.ts';
 import { GrpcSink } from './sink.ts';
 
 export type { GrpcOptions } from './client.ts';
+
+const CAPABILITIES: Capabilities = {
+  listsTopics: false,
+  createsTopics: false,
+  exactPositions: false,
+  readsWithoutGroup: false,
+  choosesPartition: false,
+  stores: 'at-least-once',
+};
 
 /** The one lane of a topic behind a proxy. */
 const WHOLE_TOPIC = '*';
@@ -23,7 +33,15 @@ export function openRocketmqGrpc(name: string, options: GrpcOptions, deps: Rocke
   const clients = new GrpcClients(options, deps);
   const source: Source = {
     passesWhole: false,
-    openLane: async (lane, from, reading) => new GrpcLaneReader(clients, lane, from, reading, deps),
+    async openLane(lane, from, reading) {
+      // What is handed out to a looker would be missing to the mirror that reads as this group, for a minute.
+      if (reading.onlook === true)
+        throw new IsthmusError(
+          'CONFLICT',
+          `looking at ${lane.topic}: a proxy hands messages out, and lets nobody look; driver: remoting can`,
+        );
+      return new GrpcLaneReader(clients, lane, from, reading, deps);
+    },
     committed: async () => undefined,
     resolveStart: async () => offsetPosition(deps.clock.now() * NUMBERS_PER_MILLI),
     next: (position) => offsetPosition(position.major + 1),
@@ -31,6 +49,7 @@ export function openRocketmqGrpc(name: string, options: GrpcOptions, deps: Rocke
   return {
     name,
     type: 'rocketmq',
+    capabilities: CAPABILITIES,
     admin: grpcAdmin(clients, options),
     source,
     sink: new GrpcSink(clients, deps),
@@ -47,8 +66,11 @@ function grpcAdmin(clients: GrpcClients, options: GrpcOptions): ClusterAdmin {
   };
   return {
     check: async ({ reads, writes }) => check(clients, options, [...new Set([...reads, ...writes])]),
-    /** A proxy has no list: topics have to be named. */
-    listTopics: async () => [],
+    async listTopics() {
+      // A proxy has no list. Whether it is there shows all the same.
+      await clients.reach();
+      return [];
+    },
     describeTopic,
     extents: async () => new Map(),
     async ensureTopic(topic, partitions) {
@@ -79,7 +101,7 @@ async function check(clients: GrpcClients, { endpoints }: GrpcOptions, topics: r
     },
   ];
   try {
-    await clients.producer();
+    await clients.reach();
     items.push({ what: 'proxy', ok: true, detail: `answers at ${endpoints.join(', ')}` });
   } catch (error) {
     items.push({ what: 'proxy', ok: false, detail: toIsthmusError(error).message });

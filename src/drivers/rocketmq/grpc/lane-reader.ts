@@ -125,6 +125,7 @@ export class GrpcLaneReader implements LaneReader {
 
   async #takeIn(views: readonly MessageView[]): Promise<void> {
     const fresh: MessageView[] = [];
+    const again: MessageView[] = [];
     const first = this.#next;
     for (const view of views) {
       const held = this.#held.get(view.messageId);
@@ -134,19 +135,26 @@ export class GrpcLaneReader implements LaneReader {
       } else {
         // It was with us for too long and came again; the former receipt is worth nothing.
         held.view = view;
-        if (held.done) await this.#acknowledge(view.messageId, view);
+        if (held.done) again.push(view);
       }
     }
-    if (fresh.length === 0) return;
+    // First what is new: were it left behind because an acknowledgement fails, the next commit would pass over it.
+    if (fresh.length > 0) await this.#deliver(fresh, first);
+    for (const view of again) await this.#acknowledge(view.messageId, view);
+  }
+
+  async #deliver(fresh: readonly MessageView[], first: number): Promise<void> {
     const bytes = heldBytesOf(fresh);
-    while (!this.#options.budget.tryTake(bytes, this.#heldBytes === 0))
-      await this.#deps.clock.sleep(ROOM_CHECK_MILLIS, this.#abort.signal);
+    const { signal } = this.#abort;
+    // A sleep ends at once when the reader was closed: without a look at the signal this would turn for ever, and nothing else would run.
+    while (!signal.aborted && !this.#options.budget.tryTake(bytes, this.#heldBytes === 0))
+      await this.#deps.clock.sleep(ROOM_CHECK_MILLIS, signal);
+    if (signal.aborted) return;
     this.#heldBytes += bytes;
     const batch = batchOf(fresh, first, bytes, () => {
       this.#heldBytes -= bytes;
       this.#options.budget.give(bytes);
     });
-    if (this.#abort.signal.aborted) return batch.release();
     this.#ready.push({ kind: 'records', batch });
     const waiter = this.#waiter;
     this.#waiter = undefined;

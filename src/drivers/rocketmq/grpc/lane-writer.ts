@@ -112,6 +112,8 @@ export class GrpcLaneWriter implements LaneWriter {
         waiting.shift();
         this.#stored(queued, offset);
       } catch (error) {
+        // Of many groups one fails first; and what ends with the writer's own end is no failure.
+        if (this.#abort.signal.aborted) break;
         const failure = toIsthmusError(error);
         this.#end(failure);
         this.#options.onFailed(failure);
@@ -130,6 +132,8 @@ export class GrpcLaneWriter implements LaneWriter {
     for (;;) {
       try {
         const producer = await this.#clients.producer();
+        if (this.#options.mayWrite?.() === false)
+          throw new IsthmusError('OTHER_WRITER', `writing ${message.topic}: another process may have the lane`);
         const receipt = await producer.send(message);
         if (isTrouble) this.#options.onTrouble(undefined);
         return receipt.offset;
@@ -141,7 +145,7 @@ export class GrpcLaneWriter implements LaneWriter {
             { cause: error },
           );
         }
-        if (signal.aborted) throw error;
+        if (signal.aborted || (error instanceof IsthmusError && error.code === 'OTHER_WRITER')) throw error;
         isTrouble = true;
         this.#options.onTrouble(unreachable(`sending to ${message.topic}`, error));
         await this.#deps.clock.sleep(backoff.next(), signal);

@@ -1,6 +1,6 @@
 import type { MessageView } from 'rocketmq-client-nodejs';
 import { PROPERTY_ROW, RecordBatch } from '../../../model/record-batch.ts';
-import { roleOf } from '../properties.ts';
+import { clustersOf, roleOf } from '../message/properties.ts';
 
 /** What a message costs beyond its body and properties, roughly. */
 const MESSAGE_OVERHEAD_BYTES = 256;
@@ -64,6 +64,7 @@ class BatchWriter {
     const nameBytes = Buffer.from(name);
     const role = roleOf(nameBytes, 0, nameBytes.length);
     if (role === 'dropped') return [-1, -1];
+    if (role === 'brought-from') (batch.broughtFrom ??= new Map()).set(i, clustersOf(value));
     const nameRange = role === 'provenance' ? undefined : this.#put(nameBytes);
     const range = this.#put(Buffer.from(value));
     if (nameRange === undefined) {

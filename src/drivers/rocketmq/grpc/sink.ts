@@ -1,8 +1,10 @@
 import { IsthmusError } from '../../../errors.ts';
+import { originProperties } from '../../../model/dead-letter.ts';
 import { formatPosition } from '../../../model/position.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
 import type { DeadLetter, LaneWriter, ScanReport, Sink, WriterOptions } from '../../../spi/sink.ts';
 import type { RocketmqDeps } from '../options.ts';
+import { topicNameProblem } from '../sink/topic-name.ts';
 import { type GrpcClients, unreachable } from './client.ts';
 import { GrpcLaneWriter } from './lane-writer.ts';
 import { messageOf } from './message.ts';
@@ -42,14 +44,15 @@ export class GrpcSink implements Sink {
     return undefined;
   }
 
-  async writeDeadLetter({ topic, sourceCluster, lane, batch, i, reason }: DeadLetter): Promise<void> {
+  async writeDeadLetter(letter: DeadLetter): Promise<void> {
+    const { topic, sourceCluster, lane, batch, i } = letter;
     const message = messageOf({ topic, sourceCluster, lane, batch, i, marks: this.#deps.marks });
     if ('refused' in message)
       throw new IsthmusError(
         'RECORD_REFUSED',
         `writing a dead letter to ${topic} for ${formatPosition(batch.positionAt(i))}: ${message.refused}`,
       );
-    message.properties?.set('ISTHMUS_REASON', reason);
+    for (const [name, value] of originProperties(letter, batch.positionAt(i))) message.properties?.set(name, value);
     const producer = await this.#clients.producer();
     try {
       await producer.send(message);
@@ -64,7 +67,7 @@ export class GrpcSink implements Sink {
   }
 
   refusesTopicName(topic: string): string | undefined {
-    return /^[%A-Za-z0-9_-]{1,127}$/.test(topic) ? undefined : 'a RocketMQ topic has 1 to 127 letters, digits, "_", "-" or "%"';
+    return topicNameProblem(topic);
   }
 
   async #expectFifo(topic: string): Promise<void> {

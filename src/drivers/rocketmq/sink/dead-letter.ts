@@ -1,5 +1,5 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
-import { formatPosition } from '../../../model/position.ts';
+import { DEAD_LETTER_PREFIX, originProperties } from '../../../model/dead-letter.ts';
 import { formatProvenance, type MarkCodec, PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
 import { PROPERTY_ROW, type RecordBatch } from '../../../model/record-batch.ts';
 import type { DeadLetter } from '../../../spi/sink.ts';
@@ -7,9 +7,9 @@ import { Backoff } from '../../../wire/backoff.ts';
 import { parseLane } from '../routes.ts';
 import { encodeBinary } from '../wire/command.ts';
 import { INNER_BODY_AT, INNER_BYTES, sendBatch } from '../wire/send-message.ts';
+import { MAX_PROPERTY_BYTES } from './encode/record-encoder.ts';
 import type { Limits } from './limits.ts';
 import { writableLanes, writableMaster } from './queue-route.ts';
-import { MAX_PROPERTY_BYTES } from './record-encoder.ts';
 import type { SinkParts } from './sink.ts';
 import { judgeSend } from './verdict.ts';
 
@@ -68,21 +68,24 @@ async function writeOnce(letter: DeadLetter, { admin, routes, look, limits, deps
   }
 }
 
-function partsOf({ batch, i, reason, sourceCluster, lane }: DeadLetter, roomBytes: number, marks: MarkCodec): Part[] {
+/** What a dead letter carries beside the record itself: its mark first, then why it was refused and where it comes from. */
+function markAndOrigin(letter: DeadLetter, marks: MarkCodec): [string, string][] {
+  const { batch, i, sourceCluster, lane } = letter;
   const position = batch.positionAt(i);
   const runs = [{ first: position, count: 1 }];
   const mark =
     batch.marks?.get(i) ?? formatProvenance({ cluster: sourceCluster, ...lane, runs, time: batch.storeTime[i] ?? 0, passed: [] });
-  const own = ownProperties(batch, i);
-  const origin: [string, string][] = [
+  return [
     // Keeps a mirror of the dead-letter topic itself from going round in circles.
     [PROVENANCE_PROPERTY, marks.seal(mark)],
-    ['ISTHMUS-DEAD-LETTER-REASON', reason],
-    ['ISTHMUS-DEAD-LETTER-CLUSTER', sourceCluster],
-    ['ISTHMUS-DEAD-LETTER-TOPIC', lane.topic],
-    ['ISTHMUS-DEAD-LETTER-LANE', lane.lane],
-    ['ISTHMUS-DEAD-LETTER-POSITION', formatPosition(position)],
+    ...originProperties(letter, position),
   ];
+}
+
+function partsOf(letter: DeadLetter, roomBytes: number, marks: MarkCodec): Part[] {
+  const { batch, i } = letter;
+  const own = ownProperties(batch, i);
+  const origin = markAndOrigin(letter, marks);
   const whole = encodeProperties([...own, ...origin]);
   const apart = Buffer.byteLength(whole) > MAX_PROPERTY_BYTES;
   const properties = apart ? encodeProperties(origin) : whole;
@@ -90,7 +93,7 @@ function partsOf({ batch, i, reason, sourceCluster, lane }: DeadLetter, roomByte
   const pieces = Math.max(1, Math.ceil(body.length / roomBytes));
   const parts: Part[] = [];
   for (let k = 0; k < pieces; k++) {
-    const name = pieces === 1 ? '' : encodeProperties([['ISTHMUS-DEAD-LETTER-PART', `${k + 1}/${pieces}`]]);
+    const name = pieces === 1 ? '' : encodeProperties([[`${DEAD_LETTER_PREFIX}PART`, `${k + 1}/${pieces}`]]);
     // Where it comes from is said once, so that one dead letter is not counted as several.
     parts.push({
       properties: (k === 0 ? properties : encodeProperties(origin.slice(0, 1))) + name,
@@ -98,7 +101,7 @@ function partsOf({ batch, i, reason, sourceCluster, lane }: DeadLetter, roomByte
     });
   }
   if (apart) {
-    const named = encodeProperties([...origin.slice(0, 1), ['ISTHMUS-DEAD-LETTER-PART', 'properties']]);
+    const named = encodeProperties([...origin.slice(0, 1), [`${DEAD_LETTER_PREFIX}PART`, 'properties']]);
     parts.push({ properties: named, body: Buffer.from(JSON.stringify(own)) });
   }
   return parts;

@@ -8,19 +8,18 @@ import { Backoff } from '../../../wire/backoff.ts';
 import type { RocketmqDeps } from '../options.ts';
 import type { Command } from '../wire/command.ts';
 import { readStoredOffset } from '../wire/send-message.ts';
+import { RecordEncoder } from './encode/record-encoder.ts';
+import { type LookParts, lookThrough, queueEnds } from './look/queue-look.ts';
+import type { Settler } from './look/settler.ts';
+import { slicePieces, TailSearch } from './look/tail-search.ts';
 import { Outbox, type Piece, piecesBytes, piecesCount, piecesRuns } from './outbox.ts';
 import type { QueueAccess, ReachedPlace } from './queue-access.ts';
-import { type LookParts, lookThrough, queueEnds } from './queue-look.ts';
-import { RecordEncoder } from './record-encoder.ts';
 import { encodeSend } from './send-request.ts';
-import type { Settler } from './settler.ts';
-import { slicePieces, TailSearch } from './tail-search.ts';
+import { Sending } from './sending.ts';
 import { judgeSend } from './verdict.ts';
 
 /** The queue is not as this writer has left it: whoever opened the writer has to look at all of it. */
 const NEEDS_RECOVERY: ReadonlySet<ErrorCode> = new Set(['OTHER_WRITER', 'UNKNOWN_OUTCOME']);
-/** Longer than a broker waits for its disk and its replicas (5 s each). */
-const SEND_TIMEOUT_MILLIS = 15_000;
 
 export interface LaneWriterParts {
   readonly look: LookParts;
@@ -31,11 +30,6 @@ export interface LaneWriterParts {
   readonly onEnd: (writer: RocketmqLaneWriter) => void;
   /** Said of each answer that is stored without the confirmation of a disk or a replica. */
   readonly onWeak: (address: string, remark: string) => void;
-}
-
-/** A request under way. */
-interface Sending {
-  readonly pieces: readonly Piece[];
 }
 
 /** `writing`: requests go out. `regaining`: not (yet, or any more); records wait. `ended`: closed or failed. */
@@ -58,6 +52,8 @@ export class RocketmqLaneWriter implements LaneWriter {
   #failure: IsthmusError | undefined;
   #started = false;
   #place: ReachedPlace | undefined;
+  /** Of the broker that was written last. */
+  #address: string | undefined;
   #sending: Sending | undefined;
   /** Everything of this lane below this offset of the queue is known. */
   #known: number | undefined;
@@ -162,15 +158,14 @@ export class RocketmqLaneWriter implements LaneWriter {
     }
     const lost = this.#access.lost(place);
     if (lost !== undefined) {
-      this.#lose(lost);
+      // Nothing is under way, but a broker that was started again may lack what was confirmed: a look tells where the queue ends.
+      this.#doubt(lost);
       return;
     }
-    const sending: Sending = { pieces: this.#outbox.next() };
+    const sending = new Sending(this.#outbox.next(), place.connection);
     this.#sending = sending;
-    place.connection.call(
-      encodeSend(place, sending.pieces, this.#parts.look.network.sign),
-      SEND_TIMEOUT_MILLIS,
-      (answer, error) => this.#onAnswer(sending, place, answer, error),
+    sending.send(encodeSend(place, sending.pieces, this.#parts.look.network.sign), (answer, error) =>
+      this.#onAnswer(sending, place, answer, error),
     );
   }
 
@@ -303,6 +298,8 @@ export class RocketmqLaneWriter implements LaneWriter {
   async #regainOnce(): Promise<void> {
     const place = await this.#access.reach();
     this.#outbox.maxMessageBytes = place.maxMessageBytes;
+    // So may another master.
+    if (this.#address !== place.address) this.#doubtSince ??= this.#parts.deps.clock.monotonic();
     if (this.#doubtSince !== undefined) {
       await this.#parts.settler.settle(place.address, place.topic, this.#doubtSince);
       await this.#lookAtTail(place);
@@ -311,6 +308,7 @@ export class RocketmqLaneWriter implements LaneWriter {
     if (place.connection.closed) throw new IsthmusError('CONNECTION_LOST', `${this.#access.doing}: the connection was lost`);
     this.#doubtSince = undefined;
     this.#place = place;
+    this.#address = place.address;
     this.#state = 'writing';
     // What was refused is not over before something is stored again.
     if (this.#outbox.waiting === 0) this.#calm();
@@ -358,6 +356,10 @@ export class RocketmqLaneWriter implements LaneWriter {
     this.#state = 'ended';
     this.#failure = error;
     this.#place = undefined;
+    this.#sending?.abandon(
+      this.#parts.deps.clock,
+      new IsthmusError('CONNECTION_LOST', `${this.#access.doing}: the writer has ended with a request that nobody answers`),
+    );
     this.#sending = undefined;
     this.#outbox.drop();
     this.#abort.abort();

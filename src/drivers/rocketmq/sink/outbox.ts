@@ -5,7 +5,7 @@ import type { PositionRun } from '../../../model/provenance.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
 import type { AppendResult } from '../../../spi/sink.ts';
 import { INNER_BYTES } from '../wire/send-message.ts';
-import type { RecordEncoder } from './record-encoder.ts';
+import type { RecordEncoder } from './encode/record-encoder.ts';
 
 /** Most messages of a batch. From 32,768 on a broker counts wrongly: it answers with success and the queue is destroyed. */
 export const MAX_BATCH_MESSAGES = 4_096;

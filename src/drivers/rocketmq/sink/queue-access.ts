@@ -3,7 +3,7 @@ import type { Network } from '../network.ts';
 import type { RemotingConnection } from '../remoting.ts';
 import { formatLane, type QueueName, type Routes } from '../routes.ts';
 import type { Limits } from './limits.ts';
-import type { QueuePlace } from './queue-look.ts';
+import type { QueuePlace } from './look/queue-look.ts';
 import { writableMaster } from './queue-route.ts';
 
 export interface AccessParts {

@@ -1,9 +1,9 @@
 import type { Encode } from '../remoting.ts';
 import { encodeHead, type Request } from '../wire/command.ts';
 import { INNER_BODY_AT, INNER_FLAG_AT, sendBatch, sendSingle } from '../wire/send-message.ts';
-import { NAME_END, VALUE_END } from './names.ts';
+import { NAME_END, VALUE_END } from './encode/names.ts';
+import type { QueuePlace } from './look/queue-look.ts';
 import { type Piece, piecesBytes } from './outbox.ts';
-import type { QueuePlace } from './queue-look.ts';
 
 /** Properties on which a broker acts when a message does not come in a batch: the copy would be delayed once more, or come into another queue. */
 const ACTING: ReadonlySet<string> = new Set([

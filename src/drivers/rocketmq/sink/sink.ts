@@ -10,11 +10,11 @@ import { parseLane, type QueueName, type Routes } from '../routes.ts';
 import { writeDeadLetter } from './dead-letter.ts';
 import { RocketmqLaneWriter } from './lane-writer.ts';
 import { Limits } from './limits.ts';
+import { type LookParts, lookThrough, type QueuePlace, queueEnds } from './look/queue-look.ts';
+import { Settler } from './look/settler.ts';
 import { QueueAccess } from './queue-access.ts';
 import { queueOfKey } from './queue-hash.ts';
-import { type LookParts, lookThrough, type QueuePlace, queueEnds } from './queue-look.ts';
 import { writableLanes, writableMaster } from './queue-route.ts';
-import { Settler } from './settler.ts';
 import { topicNameProblem } from './topic-name.ts';
 
 export interface SinkParts {

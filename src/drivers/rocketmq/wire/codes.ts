@@ -1,6 +1,7 @@
 /** Request codes of the remoting protocol that this driver sends (names as in RocketMQ's RequestCode). */
 export const RequestCode = {
   PULL_MESSAGE: 11,
+  QUERY_MESSAGE: 12,
   QUERY_CONSUMER_OFFSET: 14,
   UPDATE_CONSUMER_OFFSET: 15,
   UPDATE_AND_CREATE_TOPIC: 17,
@@ -9,14 +10,18 @@ export const RequestCode = {
   SEARCH_OFFSET_BY_TIMESTAMP: 29,
   GET_MAX_OFFSET: 30,
   GET_MIN_OFFSET: 31,
+  GET_ALL_CONSUMER_OFFSET: 43,
   GET_ROUTEINFO_BY_TOPIC: 105,
   GET_BROKER_CLUSTER_INFO: 106,
   UPDATE_AND_CREATE_SUBSCRIPTIONGROUP: 200,
   GET_TOPIC_STATS_INFO: 202,
+  GET_CONSUMER_CONNECTION_LIST: 203,
   GET_ALL_TOPIC_LIST_FROM_NAMESERVER: 206,
+  INVOKE_BROKER_TO_RESET_OFFSET: 222,
   SEND_MESSAGE_V2: 310,
   SEND_BATCH_MESSAGE: 320,
   GET_TOPIC_CONFIG: 351,
+  GET_SUBSCRIPTIONGROUP_CONFIG: 352,
 } as const;
 
 /** Response codes that have a reaction of their own (names as in RocketMQ's ResponseCode). */

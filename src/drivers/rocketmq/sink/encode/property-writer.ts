@@ -1,4 +1,4 @@
-import { copyBytes, writeNumber } from '../../../lib/write-bytes.ts';
+import { copyBytes, writeNumber } from '../../../../lib/write-bytes.ts';
 import { seenBit, VALUE_END } from './names.ts';
 
 const NOTHING: Buffer = Buffer.alloc(0);

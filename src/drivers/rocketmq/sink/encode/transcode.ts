@@ -1,11 +1,12 @@
-import { MAX_DIGITS } from '../../../lib/write-bytes.ts';
-import { PROPERTY_ROW, type RecordBatch, RecordFlag } from '../../../model/record-batch.ts';
-import { roleOf } from '../properties.ts';
+import { MAX_DIGITS } from '../../../../lib/write-bytes.ts';
+import { PROPERTY_ROW, type RecordBatch, RecordFlag } from '../../../../model/record-batch.ts';
+import { roleOf } from '../../message/properties.ts';
+import { ESCAPE_PREFIX, hasPrefix, isOfRocketmq, needsPrefix } from '../../message/pulsar-facts.ts';
 import {
-  ESCAPE_PREFIX,
   equals,
   FLAG_FACT,
-  KEY_IS_BASE64,
+  KEY_IS_BASE64_TRUE,
+  KEY_IS_NULL_TRUE,
   NAME_END,
   ORDERING_KEY_NAME,
   PRODUCER_NAME,
@@ -29,11 +30,11 @@ const FACTS_BYTES =
   PRODUCER_NAME.length +
   SEQUENCE_NAME.length +
   SCHEMA_VERSION_NAME.length +
-  KEY_IS_BASE64.length +
+  KEY_IS_BASE64_TRUE.length +
+  KEY_IS_NULL_TRUE.length +
   MAX_DIGITS +
   5;
 const FLAG_NAME: Buffer = Buffer.from(FLAG_FACT, 'latin1');
-const TIMER_OUT: Buffer = Buffer.from('TIMER_OUT_MS', 'latin1');
 const KEYS: Buffer = Buffer.from('KEYS', 'latin1');
 const SPACE = 0x20;
 const FLAG_TEXT = /^-?\d{1,10}$/;
@@ -71,8 +72,8 @@ function length(starts: Int32Array, ends: Int32Array, i: number): number {
 /** Why RocketMQ cannot hold the record; `undefined` when it can. */
 export function transcodeRefusal(batch: RecordBatch, i: number): string | undefined {
   if (((batch.flags[i] ?? 0) & RecordFlag.nullValue) !== 0) return 'it has no value (a tombstone), which RocketMQ cannot hold';
-  // What a RocketMQ has stored, another one stores as well.
-  if (batch.native !== 'rocketmq-message' && batch.bodyLength(i) === 0)
+  // What a RocketMQ has stored, another one stores as well, whatever is between them.
+  if (batch.bodyLength(i) === 0 && !isOfRocketmq(batch, i))
     return 'its body is empty: RocketMQ refuses such messages, and gRPC consumers fail on one that gets in';
   if (holdsSeparator(batch, i))
     return 'its key or a property holds the character 0x01 or 0x02, by which RocketMQ separates properties';
@@ -141,14 +142,14 @@ export function writeTranscoded(batch: RecordBatch, i: number, out: PropertyWrit
   for (let row = (propertyFirst[i] ?? 0) * PROPERTY_ROW; row < last; row += PROPERTY_ROW) {
     const start = properties[row] ?? 0;
     if ((properties[row + 1] ?? 0) - start === KEYS.length && equals(KEYS, batch.bytes, start)) keysRow = row;
-    writeRow(batch, row, out);
+    writeRow(batch, i, row, out);
   }
   for (const [name, value] of batch.extras?.get(i) ?? []) writeExtra(name, value, out);
   writeKey(batch, i, keysRow, out);
   writeFacts(batch, i, out);
 }
 
-function writeRow(batch: RecordBatch, row: number, out: PropertyWriter): void {
+function writeRow(batch: RecordBatch, i: number, row: number, out: PropertyWriter): void {
   const { bytes, properties } = batch;
   const start = properties[row] ?? 0;
   const end = properties[row + 1] ?? 0;
@@ -157,15 +158,17 @@ function writeRow(batch: RecordBatch, row: number, out: PropertyWriter): void {
   const role = roleOf(bytes, start, end);
   if (role === 'provenance') return;
   if (isFlagRow(batch, row) && parseFlag(bytes.toString('latin1', valueStart, valueEnd)) !== undefined) return;
-  if (role === 'dropped') {
-    if (end - start === TIMER_OUT.length && equals(TIMER_OUT, bytes, start)) return;
-    out.put(ESCAPE_PREFIX);
-  }
-  out.note(bytes, start, end);
+  if (role === 'dropped' || isForeignFact(batch, i, bytes, start, end)) out.put(ESCAPE_PREFIX);
+  else out.note(bytes, start, end);
   out.copy(bytes, start, end);
   out.byte(NAME_END);
   out.copy(bytes, valueStart, valueEnd);
   out.endValue();
+}
+
+/** Whether an application of a Pulsar has a name that would be taken for a fact of ours when the message is read again. */
+function isForeignFact(batch: RecordBatch, i: number, bytes: Buffer, start: number, end: number): boolean {
+  return hasPrefix(bytes, start, end) && needsPrefix(bytes, start, end) && !isOfRocketmq(batch, i);
 }
 
 function writeExtra(name: string, value: string, out: PropertyWriter): void {
@@ -174,7 +177,7 @@ function writeExtra(name: string, value: string, out: PropertyWriter): void {
   const role = roleOf(bytes, 0, bytes.length);
   if (role === 'provenance') return;
   if (role === 'dropped') out.put(ESCAPE_PREFIX);
-  out.note(bytes, 0, bytes.length);
+  else out.note(bytes, 0, bytes.length);
   out.put(bytes);
   out.byte(NAME_END);
   out.text(value);
@@ -187,12 +190,31 @@ function writeExtra(name: string, value: string, out: PropertyWriter): void {
  */
 function writeKey(batch: RecordBatch, i: number, keysRow: number, out: PropertyWriter): void {
   const start = batch.keyStart[i] ?? -1;
-  if (start < 0 || (out.seen & Seen.shardingKey) !== 0) return;
+  const flags = batch.flags[i] ?? 0;
+  if ((flags & RecordFlag.nullKey) !== 0) out.put(KEY_IS_NULL_TRUE);
+  if (start < 0) return;
   const end = batch.keyEnd[i] ?? start;
+  if ((out.seen & Seen.shardingKey) !== 0) {
+    // The kind of a key says nothing of another one.
+    if ((flags & RecordFlag.keyIsBase64) !== 0 && isShardingKey(batch, i, start, end)) out.put(KEY_IS_BASE64_TRUE);
+    return;
+  }
+  if ((flags & RecordFlag.keyIsBase64) !== 0) out.put(KEY_IS_BASE64_TRUE);
   if (keysRow >= 0 && isFirstWord(batch, keysRow, start, end)) return;
   out.put(SHARDING_KEY_NAME);
   out.copy(batch.bytes, start, end);
   out.endValue();
+}
+
+/** Whether the sharding key that the record has as a property is the key at [start, end). */
+function isShardingKey({ bytes, properties, propertyFirst }: RecordBatch, i: number, start: number, end: number): boolean {
+  const last = (propertyFirst[i + 1] ?? 0) * PROPERTY_ROW;
+  for (let row = (propertyFirst[i] ?? 0) * PROPERTY_ROW; row < last; row += PROPERTY_ROW) {
+    if (roleOf(bytes, properties[row] ?? 0, properties[row + 1] ?? 0) !== 'sharding-key') continue;
+    const at = properties[row + 2] ?? 0;
+    if (bytes.compare(bytes, start, end, at, properties[row + 3]) === 0) return true;
+  }
+  return false;
 }
 
 function isFirstWord({ bytes, properties }: RecordBatch, row: number, start: number, end: number): boolean {
@@ -203,22 +225,23 @@ function isFirstWord({ bytes, properties }: RecordBatch, row: number, start: num
   return at === valueEnd || bytes[at] === SPACE;
 }
 
+/** A fact that a property tells already stays as it is: it speaks of where the record was written, or the application has written it. */
 function writeFacts(batch: RecordBatch, i: number, out: PropertyWriter): void {
+  const { seen } = out;
   writeFact(batch, ORDERING_KEY_NAME, batch.orderingKeyStart[i], batch.orderingKeyEnd[i], out);
-  writeFact(batch, PRODUCER_NAME, batch.producerStart[i], batch.producerEnd[i], out);
+  if ((seen & Seen.producer) === 0) writeFact(batch, PRODUCER_NAME, batch.producerStart[i], batch.producerEnd[i], out);
   const sequence = batch.sequence[i] ?? -1;
-  if (sequence >= 0) {
+  if (sequence >= 0 && (seen & Seen.sequence) === 0) {
     out.put(SEQUENCE_NAME);
     out.number(sequence);
     out.endValue();
   }
   const schemaStart = batch.schemaStart[i] ?? -1;
-  if (schemaStart >= 0) {
+  if (schemaStart >= 0 && (seen & Seen.schemaVersion) === 0) {
     out.put(SCHEMA_VERSION_NAME);
     out.text(batch.bytes.toString(HEX, schemaStart, batch.schemaEnd[i]));
     out.endValue();
   }
-  if (((batch.flags[i] ?? 0) & RecordFlag.keyIsBase64) !== 0) out.put(KEY_IS_BASE64);
 }
 
 function writeFact(

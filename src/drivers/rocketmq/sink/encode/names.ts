@@ -1,3 +1,5 @@
+import { ESCAPE_PREFIX, KEY_IS_BASE64, KEY_IS_NULL, ORDERING_KEY } from '../../message/pulsar-facts.ts';
+
 /** Names of properties that a writer adds, as bytes with the separator that follows a name. */
 const named = (name: string): Buffer => Buffer.from(`${name}\u0001`, 'latin1');
 
@@ -12,19 +14,28 @@ export const TIMER_OUT_NAME: Buffer = named('TIMER_OUT_MS');
 export const SHARDING_KEY_NAME: Buffer = named('__SHARDINGKEY');
 
 /** Facts of a Pulsar record that RocketMQ has no field for. */
-export const ORDERING_KEY_NAME: Buffer = named('PULSAR_ORDERING_KEY');
-export const PRODUCER_NAME: Buffer = named('PULSAR_PRODUCER');
-export const SEQUENCE_NAME: Buffer = named('PULSAR_SEQUENCE');
-export const SCHEMA_VERSION_NAME: Buffer = named('PULSAR_SCHEMA_VERSION');
-export const KEY_IS_BASE64: Buffer = Buffer.from('PULSAR_KEY_BASE64\u0001true\u0002', 'latin1');
-/** Stands before the name of an application's property that RocketMQ would take for its own. */
-export const ESCAPE_PREFIX: Buffer = Buffer.from('PULSAR_', 'latin1');
+const fact = (name: string): Buffer => named(`${ESCAPE_PREFIX.toString()}${name}`);
+export const ORDERING_KEY_NAME: Buffer = fact(ORDERING_KEY);
+export const KEY_IS_BASE64_TRUE: Buffer = Buffer.concat([fact(KEY_IS_BASE64), Buffer.from('true\u0002', 'latin1')]);
+export const KEY_IS_NULL_TRUE: Buffer = Buffer.concat([fact(KEY_IS_NULL), Buffer.from('true\u0002', 'latin1')]);
+export const PRODUCER_NAME: Buffer = fact('PRODUCER');
+export const SEQUENCE_NAME: Buffer = fact('SEQUENCE');
+export const SCHEMA_VERSION_NAME: Buffer = fact('SCHEMA_VERSION');
 
 /** A fact that the RocketMQ source tells as a property, and that is a field again when the record comes back. */
 export const FLAG_FACT = 'ROCKETMQ_FLAG';
 
 /** What the properties of a record hold already; bits. */
-export const Seen = { uniqueKey: 1, bornHost: 2, bornTime: 4, timer: 8, shardingKey: 16 } as const;
+export const Seen = {
+  uniqueKey: 1,
+  bornHost: 2,
+  bornTime: 4,
+  timer: 8,
+  shardingKey: 16,
+  producer: 32,
+  sequence: 64,
+  schemaVersion: 128,
+} as const;
 
 const WATCHED: readonly (readonly (readonly [name: Buffer, bit: number])[] | undefined)[] = byLength([
   ['UNIQ_KEY', Seen.uniqueKey],
@@ -34,6 +45,9 @@ const WATCHED: readonly (readonly (readonly [name: Buffer, bit: number])[] | und
   ['TIMER_DELAY_SEC', Seen.timer],
   ['TIMER_DELAY_MS', Seen.timer],
   ['__SHARDINGKEY', Seen.shardingKey],
+  ['PULSAR_PRODUCER', Seen.producer],
+  ['PULSAR_SEQUENCE', Seen.sequence],
+  ['PULSAR_SCHEMA_VERSION', Seen.schemaVersion],
 ]);
 
 function byLength(names: readonly (readonly [name: string, bit: number])[]): (readonly [name: Buffer, bit: number])[][] {

@@ -1,7 +1,7 @@
-import type { LaneId } from '../../../model/lane.ts';
-import { comparePositions, type Position } from '../../../model/position.ts';
-import { type Provenance, readPlace } from '../../../model/provenance.ts';
-import type { Piece } from './outbox.ts';
+import type { LaneId } from '../../../../model/lane.ts';
+import { comparePositions, type Position } from '../../../../model/position.ts';
+import { type Provenance, readPlace } from '../../../../model/provenance.ts';
+import type { Piece } from '../outbox.ts';
 
 /** Records in doubt that were found side by side in the queue. */
 export interface FoundStretch {

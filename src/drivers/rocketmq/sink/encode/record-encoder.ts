@@ -1,9 +1,9 @@
-import type { EncodeRecord } from '../../../lib/slab.ts';
-import { copyBytes, MAX_DIGITS, RepeatedNumber } from '../../../lib/write-bytes.ts';
-import type { LaneId } from '../../../model/lane.ts';
-import type { MarkCodec } from '../../../model/provenance.ts';
-import type { RecordBatch } from '../../../model/record-batch.ts';
-import { INNER_BODY_AT, INNER_FLAG_AT } from '../wire/send-message.ts';
+import type { EncodeRecord } from '../../../../lib/slab.ts';
+import { copyBytes, MAX_DIGITS, RepeatedNumber } from '../../../../lib/write-bytes.ts';
+import type { LaneId } from '../../../../model/lane.ts';
+import type { MarkCodec } from '../../../../model/provenance.ts';
+import type { RecordBatch } from '../../../../model/record-batch.ts';
+import { INNER_BODY_AT, INNER_FLAG_AT } from '../../wire/send-message.ts';
 import { MarkWriter } from './mark-writer.ts';
 import { BORN_HOST_NAME, BORN_TIME_NAME, MARK_NAME, Seen, TIMER_OUT_NAME, UNIQUE_KEY_NAME } from './names.ts';
 import { PropertyWriter } from './property-writer.ts';
@@ -13,6 +13,8 @@ import { UNIQUE_KEY_BYTES, UniqueKeys } from './unique-key.ts';
 
 /** RocketMQ stores the length in 16 bits with a sign; a broker may append 20 bytes of its own (`__CRC32#`). */
 export const MAX_PROPERTY_BYTES: number = 32_767 - 20;
+/** So far from the born time of its batch a record may have been published that says no time of its own. */
+const NEAR_MILLIS = 1_000;
 /** What a writer adds beside the mark: unique key, born host (an address), born time and time of delivery. */
 const ADDED_BYTES =
   UNIQUE_KEY_NAME.length +
@@ -97,6 +99,14 @@ export class RecordEncoder {
     return copyBytes(batch.bytes, start, (batch.bodyEnd[i] ?? 0) - start, target, at);
   }
 
+  /** When the record was made, 0 where its batch says it well enough: one without a time of its own must not get that of a neighbour from years ago. */
+  #ownBornTime(batch: RecordBatch, i: number): number {
+    const eventTime = batch.eventTime[i] ?? 0;
+    if (eventTime > 0) return eventTime;
+    const stored = Math.trunc(batch.storeTime[i] ?? 0);
+    return Math.abs(stored - this.bornTime) > NEAR_MILLIS ? stored : 0;
+  }
+
   #writeAdded(batch: RecordBatch, i: number, spliced: boolean, out: PropertyWriter): void {
     const { seen } = out;
     if ((seen & Seen.uniqueKey) === 0) {
@@ -109,7 +119,7 @@ export class RecordEncoder {
       this.#hosts.write(batch, i, out);
       out.endValue();
     }
-    const bornTime = batch.eventTime[i] ?? 0;
+    const bornTime = this.#ownBornTime(batch, i);
     if (bornTime > 0 && bornTime !== this.bornTime && (seen & Seen.bornTime) === 0) {
       out.put(BORN_TIME_NAME);
       out.at = this.#bornTimes.write(out.target, out.at, bornTime);

@@ -5,7 +5,7 @@
  * elsewhere it would be wrong (another cluster's name, a transaction that is over) or could set something off again
  * (a half message, a retry). Names as in RocketMQ's MessageConst.
  */
-export type PropertyRole = 'sharding-key' | 'keys' | 'tags' | 'provenance' | 'born-time' | 'kept' | 'dropped';
+export type PropertyRole = 'sharding-key' | 'keys' | 'tags' | 'provenance' | 'born-time' | 'brought-from' | 'kept' | 'dropped';
 
 export interface PropertyRule {
   readonly name: string;
@@ -21,6 +21,12 @@ export const PROPERTY_RULES: readonly PropertyRule[] = [
   ...rule('keys', 'index keys: the first one becomes the key where there is no sharding key; stays as a property', 'KEYS'),
   ...rule('tags', 'filter tag: filters see it; stays as a property', 'TAGS'),
   ...rule('provenance', 'our own mark: read by the loop cut and written anew', 'ISTHMUS'),
+  ...rule(
+    'brought-from',
+    'clusters from which rocketmq-replicator has brought the message: the loop cut goes by it; kept, with the prefix that its runtime adds, too',
+    'REPLICATOR-BORN-SOURCE',
+    'connect-ext-REPLICATOR-BORN-SOURCE',
+  ),
   ...rule('kept', 'the client message id, by which both copies can be found', 'UNIQ_KEY'),
   ...rule('kept', 'where a producer behind a proxy made the message', '__BORNHOST'),
   ...rule('born-time', 'when a producer behind a proxy made the message; kept', 'BORN_TIMESTAMP'),
@@ -122,4 +128,9 @@ export function roleOf(bytes: Uint8Array, start: number, end: number): PropertyR
     if (i === name.length) return role;
   }
   return 'kept';
+}
+
+/** The clusters that a message has passed by rocketmq-replicator's mark: `cloud_cluster_region,` for each, the first origin in front. */
+export function clustersOf(bornSource: string): string[] {
+  return bornSource.split(',').filter((cluster) => cluster !== '');
 }

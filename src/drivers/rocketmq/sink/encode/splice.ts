@@ -1,10 +1,10 @@
-import { PROPERTY_ROW, type RecordBatch } from '../../../model/record-batch.ts';
-import { SENT_FLAGS } from '../wire/send-message.ts';
+import { PROPERTY_ROW, type RecordBatch } from '../../../../model/record-batch.ts';
+import { SENT_FLAGS } from '../../wire/send-message.ts';
 import { FLAG_FACT, NAME_END } from './names.ts';
 import type { PropertyWriter } from './property-writer.ts';
 
 /*
- * Places in a stored message (see decode.ts): the last byte of sysFlag at 39, user flag at 16, born host at 48.
+ * Places in a stored message (see message/decode.ts): the last byte of sysFlag at 39, user flag at 16, born host at 48.
  */
 const FLAG_AT = 16;
 const SYS_FLAG_AT = 36;

@@ -1,13 +1,13 @@
-import { IsthmusError } from '../../../errors.ts';
-import type { FramePool } from '../../../lib/frame-pool.ts';
-import type { Clock } from '../../../spi/clock.ts';
-import type { Groups } from '../groups.ts';
-import type { Network } from '../network.ts';
-import { accepted, refusal } from '../refusal.ts';
-import { ResponseCode } from '../wire/codes.ts';
-import type { Command } from '../wire/command.ts';
-import { PullEncoder, readPullHeader } from '../wire/pull-message.ts';
-import { getMaxOffset, getMinOffset, readOffset } from '../wire/queue-offset.ts';
+import { IsthmusError } from '../../../../errors.ts';
+import type { FramePool } from '../../../../lib/frame-pool.ts';
+import type { Clock } from '../../../../spi/clock.ts';
+import type { Groups } from '../../groups.ts';
+import type { Network } from '../../network.ts';
+import { accepted, refusal } from '../../refusal.ts';
+import { ResponseCode } from '../../wire/codes.ts';
+import type { Command } from '../../wire/command.ts';
+import { PullEncoder, readPullHeader } from '../../wire/pull-message.ts';
+import { getMaxOffset, getMinOffset, readOffset } from '../../wire/queue-offset.ts';
 import { readMarks, type VisitMark } from './stored-marks.ts';
 
 /** Pulls by this group commit nothing; some brokers ask for one. */
@@ -53,7 +53,7 @@ export async function lookThrough(
   to: number,
   visit: VisitMark,
 ): Promise<void> {
-  const encoder = new PullEncoder(GROUP, place.topic, place.queueId, parts.network.sign);
+  const encoder = lookEncoder(parts, place);
   const ahead: Promise<Command[]>[] = [];
   let next = from;
   try {
@@ -76,8 +76,13 @@ export async function lookThrough(
   }
 }
 
-/** The answers that together hold [from, to). */
-async function pullRange(
+/** Makes the pulls of a look at one queue. */
+export function lookEncoder({ network }: LookParts, { topic, queueId }: QueuePlace): PullEncoder {
+  return new PullEncoder(GROUP, topic, queueId, network.sign);
+}
+
+/** The answers that together hold [from, to), less what has expired; whoever has read one gives its body back to the frames. */
+export async function pullRange(
   parts: LookParts,
   encoder: PullEncoder,
   place: QueuePlace,

@@ -1,20 +1,14 @@
-import { IsthmusError } from '../../../errors.ts';
-import type { Clock } from '../../../spi/clock.ts';
-import type { Log } from '../../../spi/log.ts';
-import type { Network } from '../network.ts';
-import { accepted, refusal } from '../refusal.ts';
-import { ResponseCode } from '../wire/codes.ts';
-import { getRuntimeInfo, type LogProgress, readLogProgress } from '../wire/runtime-info.ts';
-import { sendNothing } from '../wire/send-message.ts';
+import { IsthmusError } from '../../../../errors.ts';
+import type { Clock } from '../../../../spi/clock.ts';
+import type { Log } from '../../../../spi/log.ts';
+import type { Network } from '../../network.ts';
+import { accepted, refusal } from '../../refusal.ts';
+import { ResponseCode } from '../../wire/codes.ts';
+import { getRuntimeInfo, type LogProgress, readLogProgress } from '../../wire/runtime-info.ts';
+import { sendNothing } from '../../wire/send-message.ts';
+import { QuietTime } from './quiet-time.ts';
 
-/**
- * So long a broker has to answer probes without a pause before what it holds counts as final. Longer than it may keep a send in its queue (`waitTimeMillsInSendQueue`, 200 ms), and
- * than it may be stuck in storing before it turns sends away (`osPageCacheBusyTimeOutMills`, 1000 ms), which the probes then see.
- */
-const QUIET_MILLIS = 1_600;
 const PROBE_STEP_MILLIS = 200;
-/** A probe that took longer may have waited for a broker that stood still: the time begins anew. */
-const SLOW_PROBE_MILLIS = 1_000;
 const INDEX_STEP_MILLIS = 20;
 /** After this time the wait is given up, so that somebody hears of it; it is begun again then. */
 const PATIENCE_MILLIS = 60_000;
@@ -73,14 +67,13 @@ export class Settler {
   /** Resolves to the moment since which the broker has answered probes in time. */
   async #quiet(address: string, topic: string): Promise<number> {
     const patientUntil = this.#clock.monotonic() + PATIENCE_MILLIS;
-    let quietSince: number | undefined;
+    const quiet = new QuietTime();
     for (;;) {
       const askedAt = this.#clock.monotonic();
       await this.#probe(address, topic);
       const answeredAt = this.#clock.monotonic();
-      if (answeredAt - askedAt > SLOW_PROBE_MILLIS) quietSince = undefined;
-      quietSince ??= askedAt;
-      if (answeredAt - quietSince >= QUIET_MILLIS) return quietSince;
+      const quietSince = quiet.answered(askedAt, answeredAt);
+      if (quietSince !== undefined) return quietSince;
       if (answeredAt > patientUntil)
         throw new IsthmusError(
           'BROKER_BUSY',

@@ -1,7 +1,8 @@
-import { IsthmusError } from '../../errors.ts';
-import { PROPERTY_ROW, type RecordBatch } from '../../model/record-batch.ts';
+import { IsthmusError } from '../../../errors.ts';
+import type { MarkCodec } from '../../../model/provenance.ts';
+import type { RecordBatch } from '../../../model/record-batch.ts';
 import { decompress } from './decompress.ts';
-import { roleOf } from './properties.ts';
+import { PropertyReader } from './property-reader.ts';
 
 /*
  * A stored message (MessageDecoder), big endian:
@@ -28,13 +29,6 @@ const FLAG_INNER_BATCH = 0xc0;
 const SMALLEST_INNER = 22;
 /** Decoding pauses when bodies have grown by so much, so that one answer cannot fill the memory. */
 const MAX_INFLATED_BYTES = 4 * 1024 * 1024;
-
-const NAME_END = 1;
-const VALUE_END = 2;
-const SPACE = 32;
-const ZERO = 0x30;
-/** The latest time that a date can have. */
-const LATEST_MILLIS = 8.64e15;
 
 /** What tells a stored message from another at the same queue offset. */
 export interface Identity {
@@ -90,18 +84,17 @@ export function readIdentity(body: Buffer, at: number): Identity & { readonly en
 export class MessageDecoder {
   #bytes: Buffer = Buffer.alloc(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
-  #rows = 0;
+  readonly #properties: PropertyReader;
   #inflatedBytes = 0;
   #from = 0;
   #to = 0;
   #next = 0;
   #resumesAt: number | undefined;
-  /** Whether the record at hand has a sharding key, which goes before KEYS wherever it stands. */
-  #hasShardingKey = false;
-  /** Where the record at hand says when it was made, and where that ends. */
-  #bornTimeAt = -1;
-  #bornTimeEnd = -1;
   #commitLogOffset = 0;
+
+  constructor(marks: MarkCodec) {
+    this.#properties = new PropertyReader(marks);
+  }
 
   /** Commit-log offset of the message that the last record of the last call came from. */
   get lastCommitLogOffset(): number {
@@ -121,13 +114,12 @@ export class MessageDecoder {
   decode(body: Buffer, at: number, from: number, to: number, batch: RecordBatch): Stretch {
     this.#bytes = body;
     this.#view = viewOf(body);
-    this.#rows = 0;
     this.#inflatedBytes = 0;
     this.#from = from;
     this.#to = to;
     this.#next = from;
     this.#resumesAt = undefined;
-    batch.propertyFirst[0] = 0;
+    this.#properties.begin(batch);
     batch.native = 'rocketmq-message';
     let place = at;
     while (place < body.length) {
@@ -186,7 +178,7 @@ export class MessageDecoder {
     batch.bodyStart[i] = bodyAt;
     batch.bodyEnd[i] = bodyEnd;
     if ((sysFlag & FLAG_COMPRESSED) !== 0 && bodyEnd > bodyAt) this.#inflate(i, bodyAt, bodyEnd, batch);
-    this.#properties(i, topicEnd + 2, propertiesEnd, batch);
+    this.#properties.read(this.#bytes, i, topicEnd + 2, propertiesEnd, batch);
     const flag = view.getInt32(at + 16);
     const reconsumeTimes = view.getInt32(reconsumeAt);
     if (flag !== 0 || reconsumeTimes !== 0) addExtras(i, flag, reconsumeTimes, batch);
@@ -215,10 +207,11 @@ export class MessageDecoder {
     batch.provenanceEnd[i] = -1;
     batch.nativeStart[i] = -1;
     batch.nativeEnd[i] = -1;
-    batch.propertyFirst[i + 1] = this.#rows;
+    batch.orderingKeyStart[i] = -1;
+    batch.orderingKeyEnd[i] = -1;
+    batch.flags[i] = 0;
+    this.#properties.none(batch, i);
     batch.count = i + 1;
-    this.#hasShardingKey = false;
-    this.#bornTimeAt = -1;
     this.#next = offset + 1;
   }
 
@@ -272,7 +265,7 @@ export class MessageDecoder {
         this.#begin(i, record, bornTime, storeTime, batch);
         batch.bodyStart[i] = at + 20;
         batch.bodyEnd[i] = bodyEnd;
-        this.#properties(i, bodyEnd + 2, propertiesEnd, batch);
+        this.#properties.read(this.#bytes, i, bodyEnd + 2, propertiesEnd, batch);
         const flag = view.getInt32(at + 12);
         if (flag !== 0) addExtras(i, flag, 0, batch);
       }
@@ -296,90 +289,6 @@ export class MessageDecoder {
     this.#bytes = Buffer.concat([this.#bytes, inflated]);
     this.#view = viewOf(this.#bytes);
     return [at, this.#bytes.length];
-  }
-
-  /** `name 0x01 value 0x02` repeated; the last 0x02 may be missing. */
-  #properties(i: number, start: number, end: number, batch: RecordBatch): void {
-    const bytes = this.#bytes;
-    let at = start;
-    while (at < end) {
-      let nameEnd = at;
-      while (nameEnd < end && bytes[nameEnd] !== NAME_END && bytes[nameEnd] !== VALUE_END) nameEnd++;
-      if (nameEnd === end || bytes[nameEnd] === VALUE_END) {
-        // Neither a name nor a value: every RocketMQ client skips it as well.
-        at = nameEnd + 1;
-        continue;
-      }
-      let valueEnd = nameEnd + 1;
-      while (valueEnd < end && bytes[valueEnd] !== VALUE_END) valueEnd++;
-      if (nameEnd > at) this.#property(i, at, nameEnd, valueEnd, batch);
-      at = valueEnd + 1;
-    }
-    batch.propertyFirst[i + 1] = this.#rows;
-    // A mirror's batch has one born time for all its messages; each that was made at another time says so.
-    if (this.#bornTimeAt >= 0 && (batch.provenanceStart[i] ?? -1) >= 0) this.#ownBornTime(i, batch);
-  }
-
-  #ownBornTime(i: number, batch: RecordBatch): void {
-    let millis = 0;
-    for (let at = this.#bornTimeAt; at < this.#bornTimeEnd; at++) {
-      const digit = (this.#bytes[at] ?? 0) - ZERO;
-      if (digit < 0 || digit > 9 || millis > LATEST_MILLIS) return;
-      millis = millis * 10 + digit;
-    }
-    if (millis > 0) batch.eventTime[i] = millis;
-  }
-
-  #property(i: number, at: number, nameEnd: number, valueEnd: number, batch: RecordBatch): void {
-    const valueAt = nameEnd + 1;
-    switch (roleOf(this.#bytes, at, nameEnd)) {
-      case 'dropped':
-        return;
-      case 'provenance':
-        batch.provenanceStart[i] = valueAt;
-        batch.provenanceEnd[i] = valueEnd;
-        return;
-      case 'tags':
-        if (valueEnd > valueAt) {
-          batch.tagStart[i] = valueAt;
-          batch.tagEnd[i] = valueEnd;
-        }
-        break;
-      case 'sharding-key':
-        if (valueEnd > valueAt) {
-          batch.keyStart[i] = valueAt;
-          batch.keyEnd[i] = valueEnd;
-          this.#hasShardingKey = true;
-        }
-        break;
-      case 'keys':
-        if (!this.#hasShardingKey) this.#firstKey(i, valueAt, valueEnd, batch);
-        break;
-      case 'born-time':
-        this.#bornTimeAt = valueAt;
-        this.#bornTimeEnd = valueEnd;
-        break;
-      case 'kept':
-        break;
-    }
-    const row = this.#rows++ * PROPERTY_ROW;
-    if (row + PROPERTY_ROW > batch.properties.length) batch.reserveProperties(this.#rows);
-    const { properties } = batch;
-    properties[row] = at;
-    properties[row + 1] = nameEnd;
-    properties[row + 2] = valueAt;
-    properties[row + 3] = valueEnd;
-  }
-
-  #firstKey(i: number, valueAt: number, valueEnd: number, batch: RecordBatch): void {
-    const bytes = this.#bytes;
-    let start = valueAt;
-    while (start < valueEnd && bytes[start] === SPACE) start++;
-    let end = start;
-    while (end < valueEnd && bytes[end] !== SPACE) end++;
-    if (end === start) return;
-    batch.keyStart[i] = start;
-    batch.keyEnd[i] = end;
   }
 }
 

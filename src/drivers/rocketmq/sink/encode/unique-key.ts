@@ -1,5 +1,5 @@
-import { type LaneId, laneKey } from '../../../model/lane.ts';
-import type { RecordBatch } from '../../../model/record-batch.ts';
+import { type LaneId, laneKey } from '../../../../model/lane.ts';
+import type { RecordBatch } from '../../../../model/record-batch.ts';
 
 /** Hex digits of a client message id. */
 export const UNIQUE_KEY_BYTES = 32;

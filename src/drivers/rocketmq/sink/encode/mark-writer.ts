@@ -1,8 +1,8 @@
-import { copyBytes, MAX_DIGITS, RepeatedNumber, writeNumber } from '../../../lib/write-bytes.ts';
-import type { LaneId } from '../../../model/lane.ts';
-import { offsetPosition } from '../../../model/position.ts';
-import { formatProvenance, formatVia, type MarkCodec, plainMarks } from '../../../model/provenance.ts';
-import type { RecordBatch } from '../../../model/record-batch.ts';
+import { copyBytes, MAX_DIGITS, RepeatedNumber, writeNumber } from '../../../../lib/write-bytes.ts';
+import type { LaneId } from '../../../../model/lane.ts';
+import { offsetPosition } from '../../../../model/position.ts';
+import { formatProvenance, formatVia, type MarkCodec, plainMarks } from '../../../../model/provenance.ts';
+import type { RecordBatch } from '../../../../model/record-batch.ts';
 
 /** `;!` and the tag of a sealed mark. */
 const SEAL_BYTES = 13;
