@@ -5,6 +5,7 @@ import { comparePositions, entryAtOrAfter, formatPosition, type Position } from 
 import type { Log } from '../spi/log.ts';
 import type { LaneWriter, Stored } from '../spi/sink.ts';
 import type { LaneReader } from '../spi/source.ts';
+import { Pace } from './audit/pace.ts';
 import type { GapNote, LaneParts, LanePlan, MirrorContext } from './lane-plan.ts';
 import type { LaneLease } from './lease-keeper.ts';
 import { LEAVE_MILLIS, leave } from './leave.ts';
@@ -13,6 +14,9 @@ import { Pump, type PumpOptions } from './pump.ts';
 import { believedEnd, disbelieveBeyond, type Recovery, recover, startOver, wholeFrom } from './recovery.ts';
 import { StoredInPart } from './window/groups.ts';
 import { LaneWindow } from './window/lane-window.ts';
+import { windowName } from './window/record-ids.ts';
+import { areStored, StoredIds } from './window/stored-ids.ts';
+import { beginAnew } from './window/window-trust.ts';
 
 /**
  * A claim in a dedup window ends by itself after this time. Long enough for a process that was killed to come back and find what it has stored; as long another way may wait for
@@ -30,6 +34,8 @@ export interface LaneMemory {
   unsettled: boolean;
   /** Whole entries are passed on from here on: of one before, the target has a part. */
   apartUpTo: Position | undefined;
+  /** What the dedup window was when it was believed last (WindowReport.lossEpoch). */
+  windowEpoch: string | undefined;
 }
 
 /** What an attempt tells its lane. */
@@ -88,6 +94,11 @@ export class Attempt {
   /** Whether records flow. */
   get running(): boolean {
     return this.#pump !== undefined;
+  }
+
+  /** Whether it has its writers, as far as it has heard: they may have been taken from it. */
+  get writes(): boolean {
+    return this.running && !this.#abort.signal.aborted;
   }
 
   /** The next attempt begins: what this one's writers still tell must not count in its watermark. */
@@ -183,6 +194,7 @@ export class Attempt {
         memory.rewoundTo = to;
       },
       onDropped: (records) => events.onDropped(records),
+      cuts: progress,
       onDeadLetter: () => events.onDeadLetter(),
       window: window === undefined ? undefined : { window, onWaiting: (error) => this.#showWindow(error) },
     });
@@ -238,23 +250,31 @@ export class Attempt {
     const { dedup } = spec;
     if (dedup === undefined) return undefined;
     if (windows === undefined) throw new IsthmusError('INTERNAL', 'opening a dedup window: nobody keeps any');
-    // Records under used positions would be taken for those that had them before, and be lost.
-    if (this.#positionsUsedAgain) await windows.forget(targetCluster, windowName(plan.targetTopic, dedup.id));
+    const name = windowName(plan.targetTopic, dedup.id);
     const { windowMillis, maxIds, onStateLoss } = dedup;
     const owner = [context.link, spec.name, context.sourceCluster, plan.lane.topic, plan.lane.lane].join(' ');
-    const window = windows.open(targetCluster, windowName(plan.targetTopic, dedup.id), owner, {
-      windowMillis,
-      maxIds,
-      claimMillis: CLAIM_MILLIS,
-    });
+    const window = windows.open(targetCluster, name, owner, { windowMillis, maxIds, claimMillis: CLAIM_MILLIS });
+    // Records under used positions would be taken for those that had them before, and be lost.
+    if (this.#positionsUsedAgain) await beginAnew(window, () => windows.forget(targetCluster, name), clock, this.#abort.signal);
     return new LaneWindow({
       window,
+      windowMillis,
+      stored: this.#storedIds(dedup),
+      memory: this.#parts.memory,
       onStateLoss,
       clock,
       log,
       signal: this.#abort.signal,
       onTrouble: (error) => this.#showWindow(error),
     });
+  }
+
+  #storedIds(dedup: DedupRule): StoredIds | undefined {
+    const { context, plan, group } = this.#parts;
+    const { targetView: view, targetCluster: cluster, clock, budget, marks, spec } = context;
+    if (view === undefined || !areStored(spec)) return undefined;
+    const pace = new Pace(clock, () => true);
+    return new StoredIds({ view, cluster, topic: plan.targetTopic, dedup, group, marks, clock, budget, pace });
   }
 
   #showWindow(error: IsthmusError | undefined): void {
@@ -287,6 +307,11 @@ export class Attempt {
       log.warn('source-went-back', { sourceEnd: formatPosition(end) });
     }
     recorder.recovered(0, recovery.foundRecords);
+    if (recovery.inPart !== undefined && recovery.inPart.length > 0)
+      log.warn('recovered-in-part', {
+        partitions: recovery.inPart.join(),
+        detail: 'what is stored out of view is written again',
+      });
     log.info('lane-recovered', {
       from: formatPosition(recovery.from),
       foundRecords: recovery.foundRecords,
@@ -337,9 +362,4 @@ export class Attempt {
 /** Whether entries of the source may pass as they are: both ends can, and no rule of the mirror looks into them. */
 function takesWhole({ source, sink, spec }: MirrorContext): boolean {
   return source.passesWhole && sink.takesWhole('pulsar-entry') && spec.batching !== 'per-key' && !needsRecords(spec);
-}
-
-/** Values of a property are ids among those of the same property only: equal values of two would otherwise drop a record. Topics have no `#`. */
-function windowName(targetTopic: string, id: DedupRule['id']): string {
-  return id.kind === 'property' ? `${targetTopic}#${id.name}` : targetTopic;
 }

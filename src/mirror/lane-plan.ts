@@ -11,6 +11,8 @@ import type { Sink } from '../spi/sink.ts';
 import type { Source } from '../spi/source.ts';
 import type { Checkpoint } from '../spi/state-store.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
+import type { PartitionEnds } from './partition-ends.ts';
+import type { TargetView } from './window/stored-ids.ts';
 
 /** What a lane needs to know of its mirror; the same for all its lanes. */
 export interface MirrorContext {
@@ -29,6 +31,8 @@ export interface MirrorContext {
   readonly leases: LeaseKeeper;
   /** Needed by mirrors with a dedup rule. */
   readonly windows?: DedupWindows | undefined;
+  /** Left out where the target's driver cannot read. */
+  readonly targetView?: TargetView | undefined;
 }
 
 export interface LanePlan {
@@ -36,6 +40,8 @@ export interface LanePlan {
   readonly targetTopic: string;
   /** One partition in identity routing, all of them in key routing. */
   readonly partitions: readonly number[];
+  /** The number of a lane of the target topic, by its name there; left out where nobody asks. */
+  readonly targetPartition?: ((lane: string) => number | undefined) | undefined;
 }
 
 /** What is a lane's own. */
@@ -45,6 +51,8 @@ export interface LaneParts {
   readonly recorder: LaneRecorder;
   /** The lane's checkpoint as the store has it now; rejects while the store is away. */
   readonly reload: () => Promise<Checkpoint | undefined>;
+  /** What the mirror's lanes have stored, where several write the same partitions. */
+  readonly ends?: PartitionEnds | undefined;
   /** Keeps the lane's checkpoint at once, if the store can; never rejects. */
   readonly save: () => Promise<void>;
 }

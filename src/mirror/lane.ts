@@ -4,12 +4,12 @@ import { comparePositions, type Position } from '../model/position.ts';
 import type { Log } from '../spi/log.ts';
 import type { Stored } from '../spi/sink.ts';
 import type { LaneReader } from '../spi/source.ts';
-import type { Checkpoint, IndexEntry } from '../spi/state-store.ts';
+import type { Checkpoint } from '../spi/state-store.ts';
 import { Attempt, type LaneMemory } from './attempt.ts';
 import type { GapNote, LaneParts, LanePhase, LanePlan, MirrorContext } from './lane-plan.ts';
 import type { LaneLease } from './lease-keeper.ts';
 import { LEAVE_MILLIS } from './leave.ts';
-import { Progress } from './progress.ts';
+import { type Change, Progress } from './progress.ts';
 
 const MIN_RETRY_MILLIS = 200;
 const MAX_RETRY_MILLIS = 10_000;
@@ -43,7 +43,13 @@ export class Lane {
   #closing: Promise<void> | undefined;
   #running: Promise<void> | undefined;
   readonly #parts: LaneParts;
-  readonly #memory: LaneMemory = { shared: false, rewoundTo: undefined, unsettled: false, apartUpTo: undefined };
+  readonly #memory: LaneMemory = {
+    shared: false,
+    rewoundTo: undefined,
+    unsettled: false,
+    apartUpTo: undefined,
+    windowEpoch: undefined,
+  };
   readonly #lease: LaneLease | undefined;
   readonly gaps: GapNote[] = [];
   recordsStored = 0;
@@ -56,7 +62,7 @@ export class Lane {
     this.#parts = parts;
     this.#recorder = parts.recorder;
     this.#lease = context.sink.fences ? undefined : context.leases.open(leaseName(plan, context));
-    this.#progress = new Progress(plan, context.clock);
+    this.#progress = new Progress(plan, context.clock, parts.ends);
     this.#log = context.log.child({ topic: plan.lane.topic, lane: plan.lane.lane });
     this.#caughtUpAt = context.clock.now();
   }
@@ -119,14 +125,19 @@ export class Lane {
     return Math.max(0, (this.#context.clock.now() - oldest) / 1000);
   }
 
-  /** What has to be kept now; see Progress. Nothing while another process may have the lane: what it has kept since is newer. */
-  takeCheckpoint(): { checkpoint: Checkpoint; index: readonly IndexEntry[] } | undefined {
-    return this.#lease?.lost === true ? undefined : this.#progress.take();
+  /** False while another process may have the lane: what it has kept since is newer. Where the target itself keeps others out, nobody here can tell. */
+  get isOurs(): boolean {
+    return this.#lease?.lost !== true;
+  }
+
+  /** What has to be kept now; see Progress. */
+  takeCheckpoint(): Change | undefined {
+    return this.isOurs ? this.#progress.take(this.#phase.kind === 'running' && this.#attempt?.writes === true) : undefined;
   }
 
   /** The store has kept what `takeCheckpoint` gave, or it has not. */
-  kept(index: readonly IndexEntry[], success: boolean): void {
-    this.#progress.kept(index, success);
+  kept(change: Pick<Change, 'index' | 'cuts'>, success: boolean): void {
+    this.#progress.kept(change, success);
   }
 
   /** Tells the source of our progress where it does not know of it; when it fails, the next call tries again. Never rejects. */
@@ -149,8 +160,8 @@ export class Lane {
   }
 
   /** Makes the next `takeCheckpoint` give everything again: the store was emptied. */
-  markDirty(): void {
-    this.#progress.markDirty();
+  rewriteState(): void {
+    this.#progress.rewrite();
   }
 
   async #run(): Promise<void> {
@@ -206,7 +217,11 @@ export class Lane {
           this.recordsDropped += records;
           this.#progress.markDirty();
         },
-        onDeadLetter: () => this.deadLetters++,
+        onDeadLetter: () => {
+          this.deadLetters++;
+          // Else a lane whose last records were refused keeps no place behind them: restarted, it takes them again, and stores them where the cause is mended.
+          this.#progress.markDirty();
+        },
         onGap: (note) => this.#noteGap(note),
       },
     });

@@ -2,9 +2,12 @@ import { toIsthmusError } from '../errors.ts';
 import { within } from '../lib/abort.ts';
 import { type LaneId, laneKey } from '../model/lane.ts';
 import type { Recorder } from '../spi/recorder.ts';
-import type { Checkpoint, IndexEntry, MirrorKey, StateStore } from '../spi/state-store.ts';
+import type { Checkpoint, MirrorKey, StateStore } from '../spi/state-store.ts';
+import { cutLane } from './groups/cut-lane.ts';
 import { Lane } from './lane.ts';
 import type { LanePlan, MirrorContext } from './lane-plan.ts';
+import { PartitionEnds } from './partition-ends.ts';
+import type { Change } from './progress.ts';
 
 const CHECKPOINT_MILLIS = 1_000;
 /** The source's own checkpoint is written less often: each is a request per lane. */
@@ -33,6 +36,7 @@ export class Mirror {
   #changes: Promise<void> = Promise.resolve();
   readonly #loadedAt: number;
   #reloading: Promise<Checkpoint[]> | undefined;
+  readonly #ends = new PartitionEnds();
   #saving: Promise<void> = Promise.resolve();
 
   /** `checkpoints`: what the store holds. */
@@ -84,7 +88,7 @@ export class Mirror {
 
   /** Everything is written to the store again at the next turn: the store was emptied or replaced. */
   markDirty(): void {
-    for (const lane of this.#lanes.values()) lane.markDirty();
+    for (const lane of this.#lanes.values()) lane.rewriteState();
   }
 
   /** Ends all lanes, each after what is in flight was stored, and keeps their last checkpoints. Takes at most 10 s. */
@@ -107,6 +111,7 @@ export class Mirror {
       group: this.#deps.group,
       recorder,
       reload,
+      ends: plan.partitions.length > 1 ? this.#ends : undefined,
       save: () => this.#save(),
     });
     this.#lanes.set(key, lane);
@@ -154,7 +159,7 @@ export class Mirror {
 
   /** Index before checkpoint: after a crash between the two, the index has more than needed, never less. */
   async #saveNow(): Promise<void> {
-    const taken: { lane: Lane; checkpoint: Checkpoint; index: readonly IndexEntry[] }[] = [];
+    const taken: (Change & { readonly lane: Lane })[] = [];
     for (const [key, lane] of this.#lanes) {
       const change = lane.takeCheckpoint();
       if (change === undefined) continue;
@@ -163,22 +168,27 @@ export class Mirror {
     }
     if (taken.length === 0) return;
     const { store, recorder, context } = this.#deps;
+    const kept = new Set<Lane>();
     let success = false;
     try {
       const index = taken
-        .filter((each) => each.index.length > 0)
-        .map((each) => ({ lane: each.lane.plan.lane, entries: each.index }));
+        .flatMap(({ lane: { plan }, index: stored, cuts }) => [
+          { lane: plan.lane, entries: stored },
+          { lane: cutLane(plan.lane), entries: cuts },
+        ])
+        .filter(({ entries }) => entries.length > 0);
       if (index.length > 0) await store.appendIndex(this.key, index);
-      await store.saveCheckpoints(
-        this.key,
-        taken.map((each) => each.checkpoint),
-      );
+      // The index may have taken long: whoever has a lane by now knows more of it.
+      const ours = taken.filter(({ lane }) => lane.isOurs);
+      const checkpoints = ours.map(({ checkpoint }) => checkpoint);
+      if (checkpoints.length > 0) await store.saveCheckpoints(this.key, checkpoints);
+      for (const { lane } of ours) kept.add(lane);
       success = true;
     } catch (error) {
       context.log.warn('checkpoint-not-kept', { detail: toIsthmusError(error).message });
     }
     recorder.stateStore(success);
-    for (const each of taken) each.lane.kept(each.index, success);
+    for (const each of taken) each.lane.kept(each, kept.has(each.lane));
   }
 }
 

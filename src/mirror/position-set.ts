@@ -1,4 +1,11 @@
-import { advancePosition, BEFORE_ALL, comparePositions, formatPosition, type Position } from '../model/position.ts';
+import {
+  advancePosition,
+  BEFORE_ALL,
+  comparePositions,
+  formatPosition,
+  neighbourDistance,
+  type Position,
+} from '../model/position.ts';
 import type { PositionRun } from '../model/provenance.ts';
 
 /** Positions of a lane that the target already has, as merged runs. Asked in ascending order while the lane is read again. */
@@ -15,6 +22,24 @@ export class PositionSet {
   get end(): Position | undefined {
     this.#settle();
     return this.#runs.at(-1)?.end;
+  }
+
+  /** The first position of the lowest run, `undefined` when empty. */
+  get begin(): Position | undefined {
+    this.#settle();
+    return this.#runs[0]?.first;
+  }
+
+  /** The place behind which the newest `count` positions lie, where there are more than that. Of runs whose ends are of different kinds only one is counted. */
+  placeOfNewest(count: number): Position | undefined {
+    this.#settle();
+    let left = count;
+    for (const { first, end } of this.#runs.toReversed()) {
+      const positions = neighbourDistance(first, end) ?? 1;
+      if (positions > left) return left === 0 ? end : advancePosition(first, positions - left);
+      left -= positions;
+    }
+    return undefined;
   }
 
   get empty(): boolean {

@@ -9,11 +9,12 @@ import type { LaneWriter } from '../spi/sink.ts';
 import type { Delivery, LaneReader, Source } from '../spi/source.ts';
 import type { Stage, Verdicts } from '../spi/stage.ts';
 import { BadRecords } from './bad-records.ts';
+import type { CutRecords } from './cut-index.ts';
 import { type Intake, PlainIntake } from './intake.ts';
 import type { GapNote, LanePlan, MirrorContext } from './lane-plan.ts';
 import { LEAVE_MILLIS } from './leave.ts';
 import type { PositionSet } from './position-set.ts';
-import { MAX_ROUND_RECORDS } from './recovery.ts';
+import { MAX_LEAD_RECORDS, MAX_ROUND_RECORDS } from './recovery.ts';
 import { stagesOf } from './stages/stages.ts';
 import type { Watermark } from './watermark.ts';
 import { ClaimingIntake } from './window/claiming-intake.ts';
@@ -40,6 +41,8 @@ export interface PumpOptions {
   /** The source holds new records from a lower position on; the lane ends with SOURCE_REWOUND right after. */
   readonly onRewind: (to: Position) => void;
   readonly onDropped: (records: number) => void;
+  /** Is told where in the target those records lie that are cut as loops, and of those that another way has brought. */
+  readonly cuts?: CutRecords | undefined;
   readonly onDeadLetter: () => void;
 }
 
@@ -71,10 +74,12 @@ export class Pump {
   /** Whether records were read, so that the reader could compare what it has with what the source has now. */
   #taken = false;
   #done: Promise<void> | undefined;
+  /** Of a batch: rows that a look at the target has found there. What else is a duplicate, another way has brought. */
+  readonly #foundRows = new WeakMap<RecordBatch, number>();
 
   constructor(options: PumpOptions) {
     this.#options = options;
-    this.#intake = openIntake(options);
+    this.#intake = openIntake(options, this.#foundRows);
     this.#writers = new Writers(options.context.sink, options.plan, options.writers);
     this.#bad = new BadRecords(options);
   }
@@ -162,7 +167,8 @@ export class Pump {
    */
   async #awaitRoom(): Promise<void> {
     const { watermark, failure } = this.#options;
-    while (watermark.outstanding >= MAX_OUTSTANDING && !this.#stop.signal.aborted && !failure.aborted) {
+    const full = (): boolean => watermark.outstanding >= MAX_OUTSTANDING || watermark.lead >= MAX_LEAD_RECORDS / 2;
+    while (full() && !this.#stop.signal.aborted && !failure.aborted) {
       this.#writers.flushAll();
       this.#roomWanted ??= deferred();
       await this.#roomWanted.promise;
@@ -203,18 +209,20 @@ export class Pump {
 
   /** Announces the batch to the watermark, before its first record goes to a writer. */
   #announce(batch: RecordBatch): void {
-    const { recorder, watermark } = this.#options;
+    const { recorder, watermark, cuts } = this.#options;
     let droppedRows = 0;
     let droppedRecords = 0;
     for (const [reason, { rows, records }] of countDropped(batch, this.#verdicts)) {
       recorder.dropped(reason, records);
+      if (reason === 'duplicate' && rows > (this.#foundRows.get(batch) ?? rows))
+        cuts?.onBrought(batch.positionAt(batch.count - 1));
       droppedRows += rows;
       droppedRecords += records;
     }
     if (droppedRecords > 0) this.#options.onDropped(droppedRecords);
     recorder.read(recordsIn(batch), batch.heldBytes);
     const end = endOf(batch, this.#options.context.source);
-    watermark.begin(batch.positionAt(0), end, batch.storeTime[0] ?? 0, batch.count - droppedRows);
+    watermark.begin(batch.positionAt(0), end, batch.storeTime[0] ?? 0, batch.count - droppedRows, batch.count);
     if (droppedRows === batch.count) this.#intake.safe(watermark.next);
   }
 
@@ -324,12 +332,13 @@ function endOf(batch: RecordBatch, source: Pick<Source, 'next'>): Position {
 }
 
 /** Batches as they come, or, with a dedup window, after their ids were claimed. */
-function openIntake(options: PumpOptions): Intake {
+function openIntake(options: PumpOptions, foundRows: WeakMap<RecordBatch, number>): Intake {
   const { reader, context, plan, window } = options;
   const judgeWith = (witness?: Stage) => {
     const stages = stagesOf({ ...options, witness });
     return (batch: RecordBatch, verdicts: Verdicts): void => {
       for (const stage of stages) stage(batch, verdicts);
+      if (window !== undefined) foundRows.set(batch, countOf(verdicts, 'duplicate'));
     };
   };
   const { clock, random, source, sourceCluster } = context;
@@ -346,6 +355,12 @@ function openIntake(options: PumpOptions): Intake {
     onWaiting: window.onWaiting,
   };
   return new ClaimingIntake(parts, judgeWith);
+}
+
+function countOf(verdicts: Verdicts, reason: DropReason): number {
+  let count = 0;
+  for (const verdict of verdicts) if (verdict === reason) count++;
+  return count;
 }
 
 /** Records in a batch: its rows, or what these hold where they are whole entries. */

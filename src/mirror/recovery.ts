@@ -26,6 +26,10 @@ export interface Recovery {
   readonly found: IndexEntry[];
   readonly foundRecords: number;
   readonly entriesRead: number;
+  /** Partitions of which not everything at or after `from` is in view for sure (R2): what lies further back is written again. Only where the marks alone know the lane. */
+  readonly inPart?: readonly number[];
+  /** Nothing knows of the lane: it has never written. */
+  readonly isNew?: boolean;
 }
 
 export interface LookPlan {
@@ -50,24 +54,32 @@ export function partitionKey(topic: string, partition: number | ''): string {
 const FIRST_LOOK_ENTRIES = 64;
 /** How far back a look goes when neither the state nor the source knows the lane: it has then never run, or both were wiped. */
 const BLIND_LOOK_ENTRIES = 10_000;
+/** And how far at most when it has found marks of the lane. */
+const MOST_BLIND_ENTRIES = 160_000;
 /**
  * A round: what a lane hands to its writers between two moments at which all of them have sent what they had open. Within a round the target may store records in any order
  * (one batch per key); a partition stores nothing of a round before it has all of the former ones. The pump sees to it that no round has more records than this.
  */
 export const MAX_ROUND_RECORDS = 8_192;
+/**
+ * The lead: so many records of a lane, at most, lie from the first one that is not stored up to the last one that is, whatever the number of attempts; offsets and entries that
+ * hold none count as one. A partition that is stuck holds the others up when they are half so far ahead, which leaves room for the batch that is on its way to them.
+ */
+export const MAX_LEAD_RECORDS = 131_072;
 const SOURCE_END_CHECKS = 10;
 const SOURCE_END_CHECK_MILLIS = 1_000;
 
 export async function recover(
-  source: Pick<Source, 'committed' | 'resolveStart'>,
+  source: Pick<Source, 'committed' | 'resolveStart' | 'back'>,
   sink: Sink,
   plan: RecoveryPlan,
 ): Promise<Recovery> {
   if (plan.checkpoint !== undefined) return fromCheckpoint(sink, plan, plan.checkpoint);
   const committed = await source.committed(plan.lane, plan.group);
+  if (committed === undefined) return fromMarks(source, sink, plan);
   const looks: Look[] = [];
-  for (const partition of plan.partitions) looks.push(await lookBack(sink, plan, partition, committed));
-  return summarize(committed ?? placeSeen(looks) ?? (await source.resolveStart(plan.lane, startAt(plan.start))), looks);
+  for (const partition of plan.partitions) looks.push(await lookBack(sink, plan, { partition, from: committed }));
+  return summarize(committed, looks);
 }
 
 /** What a look at a partition's end has found of our lane. */
@@ -77,12 +89,12 @@ interface Look {
   readonly marks: readonly IndexEntry[];
   /** Records in view that lie before that place. */
   readonly before: number;
-  /** The first position of the first mark in view. */
-  readonly first: Position | undefined;
   /** Behind this place in the partition lie all `marks`. */
   readonly place: Position;
   readonly entries: number;
   readonly fromBeginning: boolean;
+  /** More of what is stored may lie out of view. */
+  readonly inPart?: boolean;
 }
 
 interface Scope {
@@ -96,13 +108,11 @@ interface Scope {
 
 async function look(sink: Sink, plan: LookPlan, { partition, after, limitEntries, from }: Scope): Promise<Look> {
   const marks: IndexEntry[] = [];
-  let first: Position | undefined;
   let before = 0;
   let place = after ?? BEFORE_ALL;
   const report = await sink.scan(plan.targetTopic, partition, after, limitEntries, (mark) => {
     const runs = runsOfOurs(mark, plan);
     if (runs !== undefined) {
-      first ??= runs[0]?.first;
       if (from !== undefined) for (const run of runs) before += countBefore(run.first, run.count, from);
       if (from === undefined || comparePositions(endOf(runs), from) > 0) {
         marks.push({ runs, partition, target: mark.target });
@@ -112,22 +122,59 @@ async function look(sink: Sink, plan: LookPlan, { partition, after, limitEntries
     // Others' entries are passed too: a lane that is idle would otherwise read all that they write each time it begins.
     if (marks.length === 0) place = mark.target;
   });
-  return { ...report, partition, marks, before, first, place };
+  return { ...report, partition, marks, before, place };
 }
 
 /**
- * Where a lane goes on that left marks in the target but is known nowhere else: at the first record in view. What lies before it
- * had been stored earlier, unless the look reached the partition's beginning.
+ * Recovery of a lane that is known nowhere but by its marks: state and group were both wiped. First of all nothing may be left out (R1), also where a partition was far behind
+ * the others; then, as far as the looks reach, nothing is written again (R2).
  */
-function placeSeen(looks: readonly Look[]): Position | undefined {
-  let cut: Position | undefined;
-  let begin: Position | undefined;
-  for (const { first, fromBeginning } of looks) {
-    if (first === undefined) continue;
-    if (begin === undefined || comparePositions(first, begin) < 0) begin = first;
-    if (!fromBeginning && (cut === undefined || comparePositions(first, cut) > 0)) cut = first;
-  }
-  return cut ?? begin;
+async function fromMarks(source: Pick<Source, 'resolveStart' | 'back'>, sink: Sink, plan: LookPlan): Promise<Recovery> {
+  const looks: Look[] = [];
+  for (const partition of plan.partitions)
+    looks.push(await lookAtEnd(sink, plan, { partition, limitEntries: BLIND_LOOK_ENTRIES, from: undefined }));
+  const from = await placeByMarks(source, plan, looks);
+  if (from === undefined) return { ...summarize(await source.resolveStart(plan.lane, startAt(plan.start)), looks), isNew: true };
+  const again: Look[] = [];
+  for (const partition of plan.partitions)
+    again.push(
+      await lookBack(sink, plan, { partition, from, firstEntries: BLIND_LOOK_ENTRIES, mostEntries: MOST_BLIND_ENTRIES }),
+    );
+  return summarize(from, again);
+}
+
+/**
+ * A place at or before the first record that is not stored, by marks alone; `undefined` without any.
+ *
+ * One partition has what comes before a record of another round before it, so that fewer than a round's records can be stored behind the missing one: it lies behind whatever
+ * record has as many behind it. Several partitions keep no order among each other: one that was stuck can have nothing in view, or have come to its end long ago, which looks
+ * the same. All that is sure is the lead: fewer records than that are stored at or after the missing one. Where fewer are in view, the place is counted back at the source.
+ */
+async function placeByMarks(
+  source: Pick<Source, 'resolveStart' | 'back'>,
+  { lane, partitions, start }: LookPlan,
+  looks: readonly Look[],
+): Promise<Position | undefined> {
+  const seen = new PositionSet();
+  for (const run of looks.flatMap(({ marks }) => marks.flatMap(({ runs }) => runs))) seen.add(run);
+  const [lowest, end] = [seen.begin, seen.end];
+  if (lowest === undefined || end === undefined) return undefined;
+  const sure = seen.placeOfNewest(partitions.length === 1 ? MAX_ROUND_RECORDS : MAX_LEAD_RECORDS);
+  if (sure !== undefined) return sure;
+  // In one partition everything in view would have to be of the round of the missing record, and the view to begin within it.
+  if (partitions.length === 1 || source.back === undefined) return lowest;
+  const back = await source.back(lane, end, MAX_LEAD_RECORDS);
+  // What lies before its start was never the lane's. `latest` cannot be asked for again: only the partitions' beginnings tell it, where they are in view.
+  if (start === 'latest') return looks.every(({ fromBeginning }) => fromBeginning) ? later(back, lowest) : back;
+  return later(back, earlier(await source.resolveStart(lane, startAt(start)), lowest));
+}
+
+function earlier(a: Position, b: Position): Position {
+  return comparePositions(a, b) < 0 ? a : b;
+}
+
+function later(a: Position, b: Position): Position {
+  return comparePositions(a, b) > 0 ? a : b;
 }
 
 async function fromCheckpoint(sink: Sink, plan: RecoveryPlan, { next, targets }: Checkpoint): Promise<Recovery> {
@@ -146,23 +193,37 @@ function formerPartitions(plan: LookPlan, targets: Checkpoint['targets']): numbe
   return inTopic.map((key) => Number(key.slice(prefix.length))).filter((partition) => !plan.partitions.includes(partition));
 }
 
+interface BackScope {
+  readonly partition: number;
+  /** Where the lane goes on. */
+  readonly from: Position;
+  readonly firstEntries?: number;
+  readonly mostEntries?: number;
+}
+
 /**
- * Reads a partition's newest entries, further and further back, until all records at or after `committed` are in view for sure. Without a committed offset the lane is new
- * here, or everything was wiped: a bounded look must do.
+ * Reads a partition's newest entries, further and further back, until all records at or after `from` are in view for sure, or `mostEntries` are.
  *
- * It is far enough when as many of our records as a round can have lie in view before `committed`. For suppose that a record q at or after it lies further back, written in
- * some round. What the partition holds of our records before `committed` and behind q comes before q in the lane. The attempt that wrote q had handed it out before q or in the
+ * It is far enough when as many of our records as a round can have lie in view before `from`. For suppose that a record q at or after it lies further back, written in
+ * some round. What the partition holds of our records before `from` and behind q comes before q in the lane. The attempt that wrote q had handed it out before q or in the
  * same round; had it been an earlier round, the partition would have it before q. So all of it belongs to the round of q, also what a later attempt has made up for: fewer
  * records than a round has, because q is one of them.
  */
-async function lookBack(sink: Sink, plan: LookPlan, partition: number, committed: Position | undefined): Promise<Look> {
-  const tail = await sink.tail(plan.targetTopic, partition);
-  for (let limitEntries = committed === undefined ? BLIND_LOOK_ENTRIES : FIRST_LOOK_ENTRIES; ; limitEntries *= 4) {
-    const seen = await look(sink, plan, { partition, after: undefined, limitEntries, from: committed });
-    const farEnough = committed === undefined || seen.before >= MAX_ROUND_RECORDS;
-    if (!seen.fromBeginning && !farEnough) continue;
-    return seen.marks.length === 0 && tail !== undefined ? { ...seen, place: tail } : seen;
+async function lookBack(sink: Sink, plan: LookPlan, scope: BackScope): Promise<Look> {
+  const { partition, from, firstEntries = FIRST_LOOK_ENTRIES, mostEntries = Number.POSITIVE_INFINITY } = scope;
+  for (let limitEntries = firstEntries; ; limitEntries *= 4) {
+    const seen = await lookAtEnd(sink, plan, { partition, limitEntries, from });
+    if (seen.fromBeginning || seen.before >= MAX_ROUND_RECORDS) return seen;
+    if (limitEntries >= mostEntries) return { ...seen, inPart: true };
   }
+}
+
+/** Looks at a partition's newest entries. */
+async function lookAtEnd(sink: Sink, plan: LookPlan, scope: Omit<Scope, 'after'>): Promise<Look> {
+  // Asked for first: what others write meanwhile is not passed unseen.
+  const tail = await sink.tail(plan.targetTopic, scope.partition);
+  const seen = await look(sink, plan, { ...scope, after: undefined });
+  return seen.marks.length === 0 && tail !== undefined ? { ...seen, place: tail } : seen;
 }
 
 /** Which of our lane's records a mark speaks of, `undefined` when it is another's. */
@@ -194,7 +255,8 @@ function summarize(from: Position, looks: readonly Look[]): Recovery {
   }
   const entriesRead = looks.reduce((sum, { entries }) => sum + entries, 0);
   const targets = new Map(looks.map(({ partition, place }) => [partition, place]));
-  return { from, stored, targets, found, foundRecords, entriesRead };
+  const inPart = looks.filter((each) => each.inPart === true).map(({ partition }) => partition);
+  return { from, stored, targets, found, foundRecords, entriesRead, inPart };
 }
 
 /** The checkpoint of a lane whose source begins again at a lower position: no mark that is in the target now speaks of what comes. */
@@ -251,8 +313,7 @@ function runsBefore(runs: readonly PositionRun[], end: Position): PositionRun[] 
 
 /** From where on entries may be read whole (R4). Asked after marks were disbelieved. */
 export function wholeFrom({ from, stored }: Recovery): Position {
-  const [start, afterParts] = [entryAtOrAfter(from), stored.wholeFrom];
-  return comparePositions(start, afterParts) > 0 ? start : afterParts;
+  return later(entryAtOrAfter(from), stored.wholeFrom);
 }
 
 function startAt(rule: StartRule): StartAt {

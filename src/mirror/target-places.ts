@@ -24,7 +24,19 @@ export class TargetPlaces {
     const last = stored.runs.at(-1);
     let list = this.#ahead.get(stored.partition);
     if (list === undefined) this.#ahead.set(stored.partition, (list = []));
-    list.push({ end: last === undefined ? BEFORE_ALL : advancePosition(last.first, last.count), target: stored.target });
+    list.push({ end: last === undefined ? BEFORE_ALL : advancePosition(last.first, last.count), target: lastOf(stored) });
+  }
+
+  /**
+   * Nothing of the lane is on its way: what it stores from now on lies behind whatever a partition has now. What a look has found there and was not passed yet stays in view. True when
+   * the place has moved.
+   */
+  raise(partition: number, place: Position): boolean {
+    const former = this.#places.get(partition);
+    const mayMove =
+      former !== undefined && (this.#ahead.get(partition)?.length ?? 0) === 0 && comparePositions(place, former) > 0;
+    if (mayMove) this.#places.set(partition, place);
+    return mayMove;
   }
 
   /** The places as of a watermark. */
@@ -42,4 +54,10 @@ export class TargetPlaces {
     }
     return this.#places;
   }
+}
+
+/** Where the last record of a batch lies; its entry, where that is the place of all of them. */
+export function lastOf({ runs, target }: IndexEntry): Position {
+  if (target.minor >= 0) return target;
+  return advancePosition(target, Math.max(0, runs.reduce((sum, { count }) => sum + count, 0) - 1));
 }

@@ -9,6 +9,8 @@ interface Unit {
   /** Store time of the first record at the source, for lag. */
   readonly storeTime: number;
   pending: number;
+  /** What it adds to the lead. */
+  lead: number;
 }
 
 /**
@@ -21,6 +23,7 @@ export class Watermark {
   #next: Position;
   readonly #units: Unit[] = [];
   #head = 0;
+  #lead = 0;
 
   constructor(next: Position) {
     this.#next = next;
@@ -40,19 +43,33 @@ export class Watermark {
     return this.#units.length - this.#head;
   }
 
+  /** Records that were read from the first on that is not safe, with offsets and entries that hold none: see MAX_LEAD_RECORDS. */
+  get lead(): number {
+    return this.#lead;
+  }
+
   /**
-   * Announces a stretch [first, end) of which `pending` records are going to be stored, before the first of them is handed to a writer.
+   * Announces a stretch [first, end) of `rows` records, of which `pending` are going to be stored, before the first of them is handed to a writer.
    * Throws when it does not lie behind all that was announced: a source that repeats itself would be written twice.
    */
-  begin(first: Position, end: Position, storeTime: number, pending: number): void {
+  begin(first: Position, end: Position, storeTime: number, pending: number, rows: number = pending): void {
     const last = this.#head === this.#units.length ? undefined : this.#units.at(-1);
-    if (comparePositions(first, last?.end ?? this.#next) < 0 || comparePositions(end, first) < 0) {
+    const former = last?.end ?? this.#next;
+    if (comparePositions(first, former) < 0 || comparePositions(end, first) < 0) {
       throw new Error('watermark: the source went back without saying so');
     }
-    if (pending > 0) this.#units.push({ first, end, storeTime, pending });
-    // A stretch of which nothing is stored belongs to the one before it: while that waits, dropped records would otherwise pile up here.
-    else if (last !== undefined) last.end = end;
-    else this.#next = end;
+    const lead = Math.max(rows, placesBetween(former, end));
+    if (pending > 0) {
+      this.#units.push({ first, end, storeTime, pending, lead });
+      this.#lead += lead;
+    } else if (last === undefined) {
+      this.#next = end;
+    } else {
+      // A stretch of which nothing is stored belongs to the one before it: while that waits, dropped records would otherwise pile up here.
+      last.end = end;
+      last.lead += lead;
+      this.#lead += lead;
+    }
   }
 
   /**
@@ -62,6 +79,7 @@ export class Watermark {
   stopAt(position: Position): void {
     this.#units.length = 0;
     this.#head = 0;
+    this.#lead = 0;
     this.#next = position;
   }
 
@@ -101,6 +119,7 @@ export class Watermark {
       const unit = this.#units[this.#head];
       if (unit === undefined || unit.pending > 0) break;
       this.#next = unit.end;
+      this.#lead -= unit.lead;
       this.#head++;
     }
     if (this.#head > 256 && this.#head * 2 > this.#units.length) {
@@ -108,4 +127,10 @@ export class Watermark {
       this.#head = 0;
     }
   }
+}
+
+/** Offsets, or entries of one ledger. Of several ledgers nobody here knows how many they hold. */
+function placesBetween(from: Position, end: Position): number {
+  if (end.minor < 0) return end.major - from.major;
+  return from.major === end.major ? end.minor - from.minor : 0;
 }

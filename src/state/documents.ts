@@ -1,7 +1,7 @@
 import { IsthmusError } from '../errors.ts';
 import type { LaneId } from '../model/lane.ts';
 import { formatPosition, type Position, parsePosition } from '../model/position.ts';
-import type { Checkpoint, MirrorKey } from '../spi/state-store.ts';
+import type { Checkpoint, CutKind, MirrorKey } from '../spi/state-store.ts';
 
 /**
  * Names and values as both stores keep them, as JSON text: JSON keeps every name apart whatever characters it holds, and
@@ -38,7 +38,9 @@ export function formatCheckpoint(checkpoint: Checkpoint): string {
   const targets = Object.fromEntries(
     Object.entries(checkpoint.targets).map(([partition, at]) => [partition, formatPosition(at)]),
   );
-  return JSON.stringify({ next: formatPosition(checkpoint.next), targets, time: checkpoint.time });
+  const { next, indexedFrom, cuts, otherWays, time } = checkpoint;
+  const from = indexedFrom === undefined ? undefined : formatPosition(indexedFrom);
+  return JSON.stringify({ next: formatPosition(next), targets, indexedFrom: from, cuts, otherWays, time });
 }
 
 /** `lane` is what `laneText` made. */
@@ -47,11 +49,19 @@ export function parseCheckpoint(lane: string, text: string): Checkpoint {
   const [topic, name] = parsePair(lane, 'the name of a lane');
   const value = parseJson(text, what);
   if (!isRecord(value) || !isRecord(value['targets'])) throw damaged(what);
-  const { next, targets, time } = value;
-  if (typeof time !== 'number') throw damaged(what);
+  const { next, targets, indexedFrom, cuts, otherWays, time } = value;
+  if (typeof time !== 'number' || !isCutKind(cuts)) throw damaged(what);
   const places: Record<string, Position> = {};
   for (const [partition, at] of Object.entries(targets)) places[partition] = positionOf(at, what);
-  return { lane: { topic, lane: name }, next: positionOf(next, what), targets: places, time };
+  return {
+    lane: { topic, lane: name },
+    next: positionOf(next, what),
+    targets: places,
+    ...(indexedFrom === undefined ? {} : { indexedFrom: positionOf(indexedFrom, what) }),
+    ...(cuts === undefined ? {} : { cuts }),
+    ...(otherWays === true ? { otherWays } : {}),
+    time,
+  };
 }
 
 export function formatLaneTable(lanes: readonly string[]): string {
@@ -88,6 +98,10 @@ function positionOf(value: unknown, what: string): Position {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
+}
+
+function isCutKind(value: unknown): value is CutKind | undefined {
+  return value === undefined || value === 'direct' || value === 'around';
 }
 
 function isTextList(value: unknown): value is string[] {

@@ -1,5 +1,5 @@
 import { forEachLimited } from '../../lib/concurrency.ts';
-import type { Position } from '../../model/position.ts';
+import { comparePositions, type Position } from '../../model/position.ts';
 import { Detail } from './detail.ts';
 import type { Findings } from './findings.ts';
 import { readSourceLane, readTargetLane } from './first-pass.ts';
@@ -41,13 +41,27 @@ export async function auditTopic(options: AuditOptions): Promise<void> {
       scope.targetSince === undefined
         ? target.begin
         : await deps.target.resolveStart(id, { kind: 'time', time: scope.targetSince });
-    target.to = await deps.target.resolveStart(id, { kind: 'latest' });
+    await findEnd(target, scope, deps);
     if (!(await readTargetLane(target, placeReader(lanes, options), lanes, deps, progress)))
       findings.note(`${id.topic} ${id.lane}: nothing more came before the end that the cluster names`);
   });
   progress.phase = 'comparing';
   for (const lane of lanes) progress.blocks += lane.blocks.length;
   for (const [number, lane] of lanes.entries()) await compareLane(number, lane, lanes, targets, options);
+}
+
+/**
+ * A broker may name an end for a while that lies before what it has acknowledged (RocketMQ's index runs behind its log): a comparison that believed it would call the newest
+ * records of a busy mirror missing.
+ */
+async function findEnd(target: TargetLane, { stored }: TopicScope, deps: AuditDeps): Promise<void> {
+  target.to = await deps.target.resolveStart(target.id, { kind: 'latest' });
+  const newest = stored.get(target.number);
+  // Of an entry all records.
+  const known = newest === undefined ? undefined : deps.target.next({ ...newest, index: -1 });
+  if (known === undefined || comparePositions(known, target.to) <= 0) return;
+  target.to = known;
+  target.sure = true;
 }
 
 async function readSources(lanes: readonly SourceLane[], { deps, findings, progress }: AuditOptions): Promise<void> {

@@ -97,5 +97,6 @@ export async function readTargetLane(
     },
     gone: (): void => undefined,
   };
-  return await readStretch(deps.target, deps.group, { lane: target.id, from: target.from, to: target.to }, visitor, deps);
+  const { id, from, to, sure } = target;
+  return await readStretch(deps.target, deps.group, { lane: id, from, to, sure }, visitor, deps);
 }

@@ -68,6 +68,8 @@ export interface TargetLane {
   /** What was read in the first pass; later ones read the same. */
   from: Position;
   to: Position;
+  /** Whether a record right before `to` is known to be stored. */
+  sure: boolean;
   /** The oldest place that the target still has. */
   begin: Position;
 }
@@ -86,7 +88,7 @@ export function targetLanes({ targetTopic, targetLanes: names, lanes }: TopicSco
   const [from, to, begin] = [BEFORE_ALL, BEFORE_ALL, BEFORE_ALL];
   return names.map((lane, number) => {
     const segments = new Segments(Math.max(1, lanes.length), most, sizes.blockRecords);
-    return { id: { topic: targetTopic, lane }, number, segments, from, to, begin };
+    return { id: { topic: targetTopic, lane }, number, segments, from, to, sure: false, begin };
   });
 }
 

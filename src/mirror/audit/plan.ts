@@ -26,6 +26,8 @@ export interface TopicScope {
   readonly lanes: readonly LaneScope[];
   /** All lanes of the target topic, in the order of their partition numbers. */
   readonly targetLanes: readonly string[];
+  /** The newest record that is known to be stored in a target lane, by the lane's number: a cluster may name an end that lies before it. */
+  readonly stored: ReadonlyMap<number, Position>;
   /** Where reading of the target begins: milliseconds since 1970 by its own store time, `undefined` = at its beginning. */
   readonly targetSince: number | undefined;
   /** The mirror began somewhere in the middle: what lies before the first record that the target has was never taken. */

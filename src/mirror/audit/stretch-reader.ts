@@ -33,6 +33,8 @@ export interface Stretch {
   readonly lane: LaneId;
   readonly from: Position;
   readonly to: Position;
+  /** There is a record right before `to`, whatever the cluster says of its end: it is waited for. */
+  readonly sure?: boolean;
 }
 
 export interface Visitor {
@@ -82,15 +84,15 @@ async function readOn(
   visitor: Visitor,
   { pace, signal }: ReadDeps,
 ): Promise<boolean> {
-  const { lane, from, to } = stretch;
+  const { lane, from, to, sure = false } = stretch;
   let reached = from;
   for (;;) {
     if (signal.aborted) throw signal.reason;
     let delivery = reader.poll();
     if (delivery === undefined) {
       const place = reached;
-      delivery = await watch.next(reader, () => mayHaveEnded(reader, place, to));
-      if (delivery === undefined) return mayHaveEnded(reader, place, to);
+      delivery = await watch.next(reader, () => mayHaveEnded(reader, place, to, sure));
+      if (delivery === undefined) return mayHaveEnded(reader, place, to, sure);
       pace.rested();
     }
     watch.heard();
@@ -136,13 +138,13 @@ function entryOf(place: Position): Position {
 }
 
 /**
- * Whether nothing more may come, for a reader that has nothing at hand: it says so itself (which may be old), or the next position lies inside the last entry before
+ * Whether nothing more may come, for a reader that has nothing at hand: it says so itself (which may be old, and is no word against what is stored for `sure`), or the next position lies inside the last entry before
  * the end, and that entry may have no more records.
  */
-function mayHaveEnded(reader: LaneReader, next: Position, end: Position): boolean {
+function mayHaveEnded(reader: LaneReader, next: Position, end: Position, sure: boolean): boolean {
   const known = reader.extent()?.end;
   const inLast = next.index > 0 && end.index <= 0 && next.major === end.major && next.minor + 1 === end.minor;
-  return inLast || (known !== undefined && comparePositions(next, known) >= 0);
+  return inLast || (!sure && known !== undefined && comparePositions(next, known) >= 0);
 }
 
 /** Waits for a reader, and notices when nothing comes any more. */

@@ -26,6 +26,6 @@ function setKey(batch: RecordBatch, i: number, name: Buffer, firstWord: boolean)
   batch.keyStart[i] = start;
   batch.keyEnd[i] = keyEnd;
   // What the property says is text, and the record as its broker stored it has another key.
-  batch.flags[i] = (batch.flags[i] ?? 0) & ~RecordFlag.keyIsBase64;
+  batch.flags[i] = (batch.flags[i] ?? 0) & ~(RecordFlag.keyIsBase64 | RecordFlag.nullKey);
   batch.nativeStart[i] = -1;
 }

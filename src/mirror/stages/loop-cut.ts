@@ -3,6 +3,7 @@ import { advancePosition } from '../../model/position.ts';
 import { formatProvenance, hasPassed, type MarkCodec, type PositionRun, type Provenance } from '../../model/provenance.ts';
 import type { RecordBatch } from '../../model/record-batch.ts';
 import type { Stage, Verdicts } from '../../spi/stage.ts';
+import type { CutPlaces } from './cut-places.ts';
 
 export interface LoopCutOptions {
   readonly sourceCluster: string;
@@ -10,6 +11,8 @@ export interface LoopCutOptions {
   readonly marks: MarkCodec;
   /** Records whose mark is damaged, forged or does not speak of them; called at most once per batch. */
   readonly onDamagedMarks: (records: number) => void;
+  /** Is told of what is dropped. */
+  readonly places?: CutPlaces | undefined;
 }
 
 /**
@@ -17,11 +20,12 @@ export interface LoopCutOptions {
  * A mark that cannot be read makes a record local: it is mirrored, never lost.
  */
 export function loopCut(options: LoopCutOptions): Stage {
-  const { sourceCluster, targetCluster } = options;
+  const { sourceCluster, targetCluster, places } = options;
   return (batch, verdicts) => {
-    cutForeign(batch, verdicts, targetCluster);
+    places?.begin();
+    cutForeign(batch, verdicts, options);
     let damaged = 0;
-    // All records of an entry share its mark: it is read once.
+    // All records of an entry share its mark: it is read once. Whole entries have one each, which may lie at the same place of another memory.
     let readStart = -1;
     let readEnd = -1;
     let mark: Provenance | undefined;
@@ -29,15 +33,16 @@ export function loopCut(options: LoopCutOptions): Stage {
       const start = batch.provenanceStart[i] ?? -1;
       if (start < 0 || verdicts[i] !== undefined) continue;
       const end = batch.provenanceEnd[i] ?? 0;
-      if (start !== readStart || end !== readEnd) {
+      if (batch.whole || start !== readStart || end !== readEnd) {
         [readStart, readEnd] = [start, end];
-        mark = options.marks.read(batch.bytes.toString('utf8', start, end));
+        mark = options.marks.read(batch.bytesAt(i).toString('utf8', start, end));
       }
       const runs = mark === undefined ? undefined : originOf(mark.runs, batch, i);
       if (mark === undefined || runs === undefined) {
         damaged += batch.whole ? (batch.records[i] ?? 1) : 1;
       } else if (hasPassed(mark, targetCluster)) {
         verdicts[i] = 'loop';
+        places?.note(batch, i, mark);
       } else {
         const { cluster, topic, lane, time } = mark;
         batch.marks ??= new Map();
@@ -49,9 +54,13 @@ export function loopCut(options: LoopCutOptions): Stage {
 }
 
 /** Records that another replicator has brought from a cluster of the target's name: they have been there. */
-function cutForeign({ broughtFrom }: RecordBatch, verdicts: Verdicts, targetCluster: string): void {
-  if (broughtFrom === undefined) return;
-  for (const [i, cluster] of broughtFrom) if (cluster === targetCluster) verdicts[i] ??= 'loop';
+function cutForeign(batch: RecordBatch, verdicts: Verdicts, { targetCluster, places }: LoopCutOptions): void {
+  if (batch.broughtFrom === undefined) return;
+  for (const [i, clusters] of batch.broughtFrom) {
+    if (!clusters.includes(targetCluster) || verdicts[i] !== undefined) continue;
+    verdicts[i] = 'loop';
+    places?.noteForeign(batch, i);
+  }
 }
 
 /** Which positions of the origin a row stands for: one, or all of a whole entry. `undefined` when the mark speaks of fewer records than there are. */

@@ -4,6 +4,8 @@ import type { DedupRule } from '../../model/mirror-spec.ts';
 import type { Clock } from '../../spi/clock.ts';
 import type { DedupWindow, WindowReport } from '../../spi/dedup-window.ts';
 import type { Log } from '../../spi/log.ts';
+import type { StoredIds } from './stored-ids.ts';
+import { type TrustParts, WindowTrust } from './window-trust.ts';
 
 const FIRST_RETRY_MILLIS = 50;
 const MAX_RETRY_MILLIS = 1_000;
@@ -12,6 +14,10 @@ const TRY_AGAIN_MILLIS = 2_000;
 
 export interface LaneWindowParts {
   readonly window: DedupWindow;
+  readonly windowMillis: number;
+  /** `undefined` where ids cannot be read from the target. */
+  readonly stored: StoredIds | undefined;
+  readonly memory: TrustParts['memory'];
   readonly onStateLoss: DedupRule['onStateLoss'];
   readonly clock: Clock;
   readonly log: Log;
@@ -20,16 +26,18 @@ export interface LaneWindowParts {
   readonly onTrouble: (error: IsthmusError | undefined) => void;
 }
 
-/** A dedup window as a lane uses it: it waits for the store, or goes on without, as the mirror's rule says. */
+/** A dedup window as a lane uses it: it waits for the store, and for what the store has lost to be in it again, or goes on without, as the mirror's rule says. */
 export class LaneWindow {
   readonly #parts: LaneWindowParts;
   #withoutUntil = Number.NEGATIVE_INFINITY;
+  readonly #trust: WindowTrust;
   #epoch: string | undefined;
   /** Whether records are checked now; false while the mirror goes on without the store. */
   inForce = true;
 
   constructor(parts: LaneWindowParts) {
     this.#parts = parts;
+    this.#trust = new WindowTrust({ ...parts, ask: (question) => this.#askUntil(question) });
   }
 
   /** Claims ids; false when the mirror goes on without: then nothing is known of them. Rejects when the signal aborts. */
@@ -37,7 +45,7 @@ export class LaneWindow {
     const { window, onStateLoss, clock } = this.#parts;
     const mayGoOn = onStateLoss === 'continue';
     if (mayGoOn && clock.monotonic() < this.#withoutUntil) return false;
-    const claimed = await this.#ask(() => window.claim(ids), mayGoOn);
+    const claimed = mayGoOn ? await this.#try(() => window.claim(ids)) : await this.#claimTrusted(ids);
     if (this.inForce !== claimed) this.#parts.log.warn(claimed ? 'window-in-force' : 'window-not-in-force');
     this.inForce = claimed;
     if (!claimed) this.#withoutUntil = clock.monotonic() + TRY_AGAIN_MILLIS;
@@ -46,7 +54,7 @@ export class LaneWindow {
 
   /** Says that ids are in the target, until the store has heard it. Rejects when the signal aborts. */
   async confirm(ids: WindowIds): Promise<void> {
-    await this.#ask(() => this.#parts.window.confirm(ids), false);
+    await this.#askUntil(() => this.#parts.window.confirm(ids));
   }
 
   /** Gives claims back; when that fails, they end by themselves. Never rejects. */
@@ -58,28 +66,54 @@ export class LaneWindow {
     }
   }
 
-  /** Asks until there is an answer; only once where somebody can go on without. */
-  async #ask(question: () => Promise<WindowReport>, once: boolean): Promise<boolean> {
+  /** What is fresh to a window that has lost ids may be in the target all the same. */
+  async #claimTrusted(ids: WindowIds): Promise<boolean> {
+    const { window } = this.#parts;
+    while (!this.#trust.has(await this.#askUntil(() => window.claim(ids)))) {
+      // Nothing is held while this waits, or two lanes would wait for each other.
+      await this.release(ids);
+      this.inForce = false;
+      await this.#trust.earn();
+      this.inForce = true;
+    }
+    return true;
+  }
+
+  /** Asks once; false when there is no answer, and somebody can go on without. */
+  async #try(question: () => Promise<WindowReport>): Promise<boolean> {
+    try {
+      this.#hear(await question());
+      return true;
+    } catch (raw) {
+      const error = toIsthmusError(raw);
+      if (!error.retryable) throw error;
+      return false;
+    }
+  }
+
+  /** Asks until there is an answer. */
+  async #askUntil(question: () => Promise<WindowReport>): Promise<WindowReport> {
     const { clock, signal, onTrouble } = this.#parts;
     for (let wait = FIRST_RETRY_MILLIS; ; wait = Math.min(MAX_RETRY_MILLIS, wait * 2)) {
       if (signal.aborted) throw signal.reason;
       try {
-        this.#hear(await question());
+        const report = this.#hear(await question());
         if (wait > FIRST_RETRY_MILLIS) onTrouble(undefined);
-        return true;
+        return report;
       } catch (raw) {
         const error = toIsthmusError(raw);
         if (!error.retryable) throw error;
-        if (once) return false;
         onTrouble(new IsthmusError('STATE_UNAVAILABLE', `asking the dedup window: ${error.message}`));
       }
       await clock.sleep(wait, signal);
     }
   }
 
-  #hear({ lossEpoch, completeMillis }: WindowReport): void {
+  #hear(report: WindowReport): WindowReport {
+    const { lossEpoch, completeMillis } = report;
     if (this.#epoch !== undefined && this.#epoch !== lossEpoch)
-      this.#parts.log.error('window-lost-ids', { completeMillis, detail: 'what came another way before that may come again' });
+      this.#parts.log.error('window-lost-ids', { completeMillis, detail: 'what came another way before is not known any more' });
     this.#epoch = lossEpoch;
+    return report;
   }
 }

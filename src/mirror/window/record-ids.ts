@@ -11,6 +11,11 @@ export type AddIds = (ids: WindowIds, batch: RecordBatch, i: number) => void;
 /** RocketMQ's own id of a message. */
 const UNIQUE_KEY = 'UNIQ_KEY';
 
+/** Under which name a topic's window is kept. Values of a property are ids among those of the same property only: equal values of two would otherwise drop a record. Topics have no `#`. */
+export function windowName(targetTopic: string, id: DedupId): string {
+  return id.kind === 'property' ? `${targetTopic}#${id.name}` : targetTopic;
+}
+
 /** The ids that a rule speaks of. What has none of that kind goes by its origin. */
 export function idsBy(rule: DedupId, sourceCluster: string, lane: LaneId): AddIds {
   const origin = originIds(sourceCluster, lane);

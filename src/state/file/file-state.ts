@@ -49,6 +49,15 @@ export function openFileState(path: string, deps: StateDeps): State {
     saveRegistryEntry: (entry) =>
       run('saving a mirror', () => durably(db, () => statements.saveMirror.run(mirrorText(entry.key), entry.document))),
     deleteRegistryEntry: (key) => run('deleting a mirror', () => durably(db, () => statements.deleteMirror.run(mirrorText(key)))),
+    loadNote: (name) =>
+      run('loading a note', () => {
+        const row = statements.loadNote.get(name);
+        return row === undefined ? undefined : textOf(row['document']);
+      }),
+    saveNote: (name, text) =>
+      run('saving a note', () =>
+        durably(db, () => (text === undefined ? statements.deleteNote.run(name) : statements.saveNote.run(name, text))),
+      ),
     loadCheckpoints: (key) =>
       run('loading checkpoints', () =>
         statements.loadCheckpoints
@@ -113,6 +122,9 @@ function prepare(db: DatabaseSync): Statements {
     loadRegistry: db.prepare('SELECT mirror, document FROM registry'),
     saveMirror: db.prepare('INSERT OR REPLACE INTO registry (mirror, document) VALUES (?, ?)'),
     deleteMirror: db.prepare('DELETE FROM registry WHERE mirror = ?'),
+    loadNote: db.prepare('SELECT document FROM note WHERE name = ?'),
+    saveNote: db.prepare('INSERT OR REPLACE INTO note (name, document) VALUES (?, ?)'),
+    deleteNote: db.prepare('DELETE FROM note WHERE name = ?'),
     loadCheckpoints: db.prepare('SELECT lane, document FROM checkpoint WHERE mirror = ?'),
     saveCheckpoint: db.prepare('INSERT OR REPLACE INTO checkpoint (mirror, lane, document) VALUES (?, ?, ?)'),
     forgetLane: ['checkpoint', 'segment'].map((table) => db.prepare(`DELETE FROM ${table} WHERE mirror = ? AND lane = ?`)),
@@ -126,6 +138,9 @@ interface Statements {
   readonly loadRegistry: StatementSync;
   readonly saveMirror: StatementSync;
   readonly deleteMirror: StatementSync;
+  readonly loadNote: StatementSync;
+  readonly saveNote: StatementSync;
+  readonly deleteNote: StatementSync;
   readonly loadCheckpoints: StatementSync;
   readonly saveCheckpoint: StatementSync;
   readonly forgetLane: readonly StatementSync[];

@@ -23,6 +23,7 @@ const STEPS: readonly string[] = [
    CREATE TABLE dedup_cell (
      dedup_window INTEGER, generation INTEGER, name BLOB, bits BLOB NOT NULL, PRIMARY KEY (dedup_window, generation, name)
    ) STRICT, WITHOUT ROWID;`,
+  'CREATE TABLE note (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;',
 ];
 
 /**

@@ -23,6 +23,7 @@ export class MemoryStore implements StateStore {
   readonly #random: () => number;
   #generation: string;
   readonly #registry = new Map<string, RegistryEntry>();
+  readonly #notes = new Map<string, string>();
   readonly #mirrors = new Map<string, MirrorState>();
   readonly #targetLanes = new Map<string, string[]>();
   readonly #leases = new Map<string, string>();
@@ -37,6 +38,7 @@ export class MemoryStore implements StateStore {
   /** Takes everything away, as a flushed or replaced store would. */
   empty(): void {
     this.#registry.clear();
+    this.#notes.clear();
     this.#mirrors.clear();
     this.#targetLanes.clear();
     this.#leases.clear();
@@ -62,6 +64,17 @@ export class MemoryStore implements StateStore {
   async deleteRegistryEntry(key: MirrorKey): Promise<void> {
     this.#check();
     this.#registry.delete(nameOf(key));
+  }
+
+  async loadNote(name: string): Promise<string | undefined> {
+    this.#check();
+    return this.#notes.get(name);
+  }
+
+  async saveNote(name: string, text: string | undefined): Promise<void> {
+    this.#check();
+    if (text === undefined) this.#notes.delete(name);
+    else this.#notes.set(name, text);
   }
 
   async loadCheckpoints(key: MirrorKey): Promise<Checkpoint[]> {

@@ -28,6 +28,7 @@ const MIRROR_KEYS = ['checkpoints', 'lane-tables', 'index'] as const;
 export async function openRedisState(url: string, prefix: string, deps: StateDeps): Promise<State> {
   const connection = await openConnection(parseRedisUrl(url), deps);
   const registry = `${prefix}registry`;
+  const notes = `${prefix}notes`;
   const keyOf = (kind: (typeof MIRROR_KEYS)[number], mirror: string): string => `${prefix}${kind}:${mirror}`;
 
   return {
@@ -44,6 +45,12 @@ export async function openRedisState(url: string, prefix: string, deps: StateDep
     },
     deleteRegistryEntry: async (key) => {
       await connection.call('deleting a mirror', (redis) => redis.hdel(registry, mirrorText(key)));
+    },
+    loadNote: async (name) => (await connection.call('loading a note', (redis) => redis.hget(notes, name))) ?? undefined,
+    saveNote: async (name, text) => {
+      await connection.call('saving a note', (redis) =>
+        text === undefined ? redis.hdel(notes, name) : redis.hset(notes, name, text),
+      );
     },
     loadCheckpoints: async (key) => {
       const all = await connection.call('loading checkpoints', (redis) => redis.hgetall(keyOf('checkpoints', mirrorText(key))));
