@@ -3,10 +3,6 @@ import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
 import type { ClusterConfig, Config } from './config/types.ts';
 import { Supervisor } from './control/supervisor.ts';
-import { openPulsar } from './drivers/pulsar/driver.ts';
-import { openPulsarNative } from './drivers/pulsar/native/driver.ts';
-import { openRocketmq } from './drivers/rocketmq/driver.ts';
-import { openRocketmqGrpc } from './drivers/rocketmq/grpc/driver.ts';
 import { toIsthmusError } from './errors.ts';
 import { createHttpApp } from './http/app.ts';
 import { serveHttp } from './http/serve.ts';
@@ -14,6 +10,7 @@ import { ByteBudget } from './lib/byte-budget.ts';
 import { systemClock } from './lib/clock.ts';
 import { keyedMarks } from './lib/keyed-marks.ts';
 import { systemRandom } from './lib/random.ts';
+import { runHook } from './lib/run-hook.ts';
 import { createLog } from './metrics/log.ts';
 import { createMetrics } from './metrics/prometheus.ts';
 import { LeaseKeeper } from './mirror/lease-keeper.ts';
@@ -44,17 +41,32 @@ export function processDeps(level: Config['log']['level'], provenance: Config['p
   return { clock: systemClock, log: createLog(level), random: systemRandom, marks: keyedMarks(provenance) };
 }
 
-/** Opens the clusters of a configuration. Nothing is connected before the first use. */
-export function openClusters(config: Config, deps: ProcessDeps): Map<string, Cluster> {
-  const open = (name: string, cluster: ClusterConfig): Cluster => {
-    const own = { ...deps, log: deps.log.child({ cluster: name }) };
-    if (cluster.type === 'rocketmq' && 'driver' in cluster) return openRocketmqGrpc(name, cluster, own);
-    if (cluster.type === 'rocketmq') return openRocketmq(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
-    if (cluster.driver === 'native')
-      return openPulsarNative(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
-    return openPulsar(name, { ...cluster, inFlightBytes: config.limits.inFlightBytes }, own);
-  };
-  return new Map(Object.entries(config.clusters).map(([name, cluster]) => [name, open(name, cluster)]));
+/** Opens the clusters of a configuration; drivers that none of them needs are not even loaded. Nothing is connected before the first use. */
+export async function openClusters(config: Config, deps: ProcessDeps): Promise<Map<string, Cluster>> {
+  const clusters = new Map<string, Cluster>();
+  for (const [name, cluster] of Object.entries(config.clusters))
+    clusters.set(
+      name,
+      await openCluster(name, cluster, config.limits.inFlightBytes, { ...deps, log: deps.log.child({ cluster: name }) }),
+    );
+  return clusters;
+}
+
+async function openCluster(name: string, cluster: ClusterConfig, inFlightBytes: number, deps: ProcessDeps): Promise<Cluster> {
+  if (cluster.type === 'rocketmq' && 'driver' in cluster) {
+    const { openRocketmqGrpc } = await import('./drivers/rocketmq/grpc/driver.ts');
+    return openRocketmqGrpc(name, cluster, deps);
+  }
+  if (cluster.type === 'rocketmq') {
+    const { openRocketmq } = await import('./drivers/rocketmq/driver.ts');
+    return openRocketmq(name, { ...cluster, inFlightBytes }, deps);
+  }
+  if (cluster.driver === 'native') {
+    const { openPulsarNative } = await import('./drivers/pulsar/native/driver.ts');
+    return openPulsarNative(name, { ...cluster, inFlightBytes }, deps);
+  }
+  const { openPulsar } = await import('./drivers/pulsar/driver.ts');
+  return openPulsar(name, { ...cluster, inFlightBytes }, deps);
 }
 
 /**
@@ -86,7 +98,7 @@ export async function startApp(config: Config, version: string): Promise<App> {
   const { log, clock } = deps;
   const metrics = createMetrics();
   const store = await openState(config.state, deps);
-  const clusters = openClusters(config, deps);
+  const clusters = await openClusters(config, deps);
   const budget = new ByteBudget(config.limits.readAheadBytes);
   const closeAll = async (): Promise<void> => {
     await Promise.all([...clusters.values()].map((cluster) => cluster.close()));
@@ -97,6 +109,7 @@ export async function startApp(config: Config, version: string): Promise<App> {
     ...deps,
     leases,
     windows: store.windows,
+    runHook,
     region: config.region,
     version,
     clusters: new Map([...clusters].map(([name, cluster]) => [name, { cluster, region: config.clusters[name]?.region ?? '' }])),
@@ -107,6 +120,7 @@ export async function startApp(config: Config, version: string): Promise<App> {
     budget,
   });
   metrics.watchLanes(() => supervisor.allLanes());
+  metrics.watchGroups(() => supervisor.groups.rows());
   metrics.watchBytes(() => ({ readAheadBytes: budget.usedBytes }));
   const app = createHttpApp({
     control: supervisor,

@@ -27,8 +27,8 @@ export function start(argv: readonly string[]): Promise<number> {
     version,
     run,
     checkState: (config) => checkState(config, processDeps('error', config.provenance)),
-    openClusters: (config) => {
-      const clusters = openClusters(config, processDeps('error', config.provenance));
+    openClusters: async (config) => {
+      const clusters = await openClusters(config, processDeps('error', config.provenance));
       return {
         clusters,
         close: async () => void (await Promise.all([...clusters.values()].map((cluster) => cluster.close()))),

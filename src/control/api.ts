@@ -4,8 +4,11 @@ import type { MirrorSpec } from '../model/mirror-spec.ts';
 import type { CheckItem } from '../spi/cluster.ts';
 import type { LaneExtent } from '../spi/source.ts';
 import type { MirrorKey } from '../spi/state-store.ts';
-import type { ReplayControl } from './replay-api.ts';
-import type { VerificationControl } from './verification-api.ts';
+import type { FailbackControl } from './failback/api.ts';
+import type { FailoverControl } from './failover/api.ts';
+import type { GroupControl } from './groups/api.ts';
+import type { ReplayControl } from './replay/api.ts';
+import type { VerificationControl } from './verification/api.ts';
 
 /** What is wrong with something that goes on trying, or that has stopped. */
 export interface Trouble {
@@ -107,4 +110,7 @@ export interface Control {
   restartMirror(key: MirrorKey): Promise<MirrorStatus>;
   readonly verifications: VerificationControl;
   readonly replays: ReplayControl;
+  readonly groups: GroupControl;
+  readonly failovers: FailoverControl;
+  readonly failbacks: FailbackControl;
 }

@@ -20,3 +20,13 @@ export function groupName(
   const digest = createHash('sha256').update(`${name} ${names}`).digest('hex');
   return `${name.slice(0, MAX_GROUP_NAME - GROUP_DIGEST - 1)}-${digest.slice(0, GROUP_DIGEST)}`;
 }
+
+/** Names of the groups of mirrors that bring what is read there to `targetCluster`. Very long names are cut, and are not recognized. Names of clusters hold nothing that has a meaning in a pattern. */
+export function reverseGroupPattern(targetCluster: string): RegExp {
+  return new RegExp(`^isthmus-.+-${targetCluster}-[0-9a-f]{${GROUP_DIGEST}}$`);
+}
+
+/** Whether a group is one of Isthmus' own. */
+export function isOwnGroup(group: string): boolean {
+  return group.startsWith('isthmus-');
+}

@@ -1,8 +1,10 @@
 import { IsthmusError } from '../errors.ts';
 import type { LanePlan } from '../mirror/lane-plan.ts';
+import { windowName } from '../mirror/window/record-ids.ts';
 import type { TopicDescription } from '../model/lane.ts';
 import type { MirrorSpec } from '../model/mirror-spec.ts';
 import type { Cluster, NewTopicOptions } from '../spi/cluster.ts';
+import type { DedupWindows } from '../spi/dedup-window.ts';
 import type { Sink } from '../spi/sink.ts';
 import type { MirrorKey, StateStore } from '../spi/state-store.ts';
 import { extendLaneTable, rebuildLaneTable } from './lane-table.ts';
@@ -15,6 +17,7 @@ interface PlannerParts {
   readonly target: Cluster;
   readonly writes: Sink;
   readonly store: StateStore;
+  readonly windows: DedupWindows;
 }
 
 /** Several processes that start together agree after a few tries: each time at least one of them has got through. */
@@ -33,9 +36,10 @@ export class LanePlanner {
   async plan(source: TopicDescription, targetTopic: string): Promise<LanePlan[]> {
     const partitionsOf =
       this.#parts.spec.routing.mode === 'key' ? await this.#byKey(source, targetTopic) : await this.#byLane(source, targetTopic);
+    const targetPartition = (name: string): number | undefined => this.#numberOf(targetTopic, name);
     return source.lanes
       .filter((lane) => lane.readable)
-      .map(({ lane }) => ({ lane: { topic: source.topic, lane }, targetTopic, partitions: partitionsOf(lane) }));
+      .map(({ lane }) => ({ lane: { topic: source.topic, lane }, targetTopic, partitions: partitionsOf(lane), targetPartition }));
   }
 
   /** The state store was emptied: what is known here goes into it again. */
@@ -52,8 +56,10 @@ export class LanePlanner {
     const there = await target.admin.describeTopic(targetTopic);
     const isThere = there !== undefined && there.lanes.length > 0;
     const count = wanted ?? source.lanes.length;
-    const made = isThere ? there : await target.admin.ensureTopic(targetTopic, count, this.#newTopic(source, true));
-    const all = partitionsByName(await this.#number(targetTopic, made, !isThere));
+    const numbered = isThere
+      ? await this.#number(targetTopic, there, false)
+      : await this.#makeTarget(targetTopic, count, this.#newTopic(source, true));
+    const all = partitionsByName(numbered);
     return () => all;
   }
 
@@ -63,7 +69,7 @@ export class LanePlanner {
   }
 
   async #laneTable(source: TopicDescription, targetTopic: string): Promise<string[]> {
-    const { store, key, target } = this.#parts;
+    const { store, key } = this.#parts;
     const names = source.lanes.map((lane) => lane.lane);
     const known = this.#tables.get(source.topic);
     if (known !== undefined && names.every((lane) => known.includes(lane))) return known;
@@ -73,9 +79,7 @@ export class LanePlanner {
       const table = kept.length > 0 ? kept : (known ?? (await this.#learnTable(source, targetTopic)));
       const extended = extendLaneTable(table, names);
       // The target grows before a lane begins that needs the new partition.
-      const there = await target.admin.describeTopic(targetTopic);
-      const made = await target.admin.ensureTopic(targetTopic, extended.length, this.#newTopic(source, false));
-      await this.#number(targetTopic, made, there === undefined);
+      await this.#makeTarget(targetTopic, extended.length, this.#newTopic(source, false));
       if (!isSame(extended, kept) && !(await store.saveLaneTable(key, source.topic, extended, kept))) continue;
       this.#tables.set(source.topic, extended);
       return extended;
@@ -89,6 +93,35 @@ export class LanePlanner {
     if (there === undefined) return [];
     await this.#number(targetTopic, there, false);
     return rebuildLaneTable(writes, this.#parts.source.name, source, targetTopic, there.lanes.length);
+  }
+
+  /** Sees to it that the target has so many partitions, and gives them their numbers. */
+  async #makeTarget(targetTopic: string, partitions: number, options: NewTopicOptions): Promise<readonly string[]> {
+    const { target } = this.#parts;
+    const formerLanes = target.type === 'rocketmq' ? await this.#knownLanes(targetTopic) : [];
+    const made = await target.admin.ensureTopic(targetTopic, partitions, { ...options, formerLanes });
+    const isNew = made.created === true;
+    const numbered = await this.#number(targetTopic, made, isNew);
+    if (isNew) await this.#forgetWindow(targetTopic, numbered.length);
+    return numbered;
+  }
+
+  /**
+   * What a window knows of a topic that was made just now lay in its former self: such records would be left out, and be in no topic at all. Once something has been stored,
+   * another process was faster, has forgotten before that, and the window speaks of the new topic.
+   */
+  async #forgetWindow(targetTopic: string, partitions: number): Promise<void> {
+    const { windows, writes, target, spec } = this.#parts;
+    if (spec.dedup === undefined) return;
+    for (let partition = 0; partition < partitions; partition++)
+      if ((await writes.tail(targetTopic, partition)) !== undefined) return;
+    await windows.forget(target.name, windowName(targetTopic, spec.dedup.id));
+  }
+
+  async #knownLanes(targetTopic: string): Promise<readonly string[]> {
+    const { store, target } = this.#parts;
+    const kept = await store.loadTargetLanes(target.name, targetTopic);
+    return kept.length > 0 ? kept : (this.#targets.get(targetTopic) ?? []);
   }
 
   /** Gives the target's lanes their partition numbers, and tells the sink. All mirrors and processes that write the topic agree on them in the store. */
@@ -110,6 +143,13 @@ export class LanePlanner {
       return extended;
     }
     throw disagreement(`numbering the partitions of ${targetTopic}`);
+  }
+
+  /** The partition number of a target lane; asked for each record that came from there. */
+  #numberOf(targetTopic: string, lane: string): number | undefined {
+    if (this.#parts.target.type !== 'rocketmq') return /^\d{1,9}$/.test(lane) ? Number(lane) : undefined;
+    const number = this.#targets.get(targetTopic)?.indexOf(lane) ?? -1;
+    return number < 0 ? undefined : number;
   }
 
   #newTopic(source: TopicDescription, ordered: boolean): NewTopicOptions {

@@ -5,9 +5,11 @@ import { forEachLimited } from '../lib/concurrency.ts';
 import type { LanePlan } from '../mirror/lane-plan.ts';
 import type { LeaseKeeper } from '../mirror/lease-keeper.ts';
 import { Mirror } from '../mirror/mirror.ts';
+import type { TargetView } from '../mirror/window/stored-ids.ts';
 import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
 import type { MarkCodec } from '../model/provenance.ts';
 import { takesTopic, targetTopicOf } from '../model/topic-name.ts';
+import { rulesBeyond } from '../spi/capabilities.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { Cluster } from '../spi/cluster.ts';
 import type { DedupWindows } from '../spi/dedup-window.ts';
@@ -42,15 +44,32 @@ export interface ManagedDeps {
   readonly ownerOf: (topic: string, asking: MirrorKey) => string | undefined;
 }
 
-/** What a link reads from and writes to. Throws INVALID_REQUEST where a driver cannot do that. */
-export function endsOf(link: LinkSpec, source: Cluster, target: Cluster): { readonly reads: Source; readonly writes: Sink } {
+/** A rule, and the clusters that it joins. */
+export interface Rule {
+  readonly link: LinkSpec;
+  readonly spec: MirrorSpec;
+  readonly source: Cluster;
+  readonly target: Cluster;
+}
+
+/** What a rule reads from and writes to. Throws INVALID_REQUEST where a driver cannot do that, or not by this rule. */
+export function endsOf({ link, spec, source, target }: Rule): { readonly reads: Source; readonly writes: Sink } {
   if (source.source === undefined || target.sink === undefined) {
     throw new IsthmusError(
       'INVALID_REQUEST',
       `mirroring over the link ${link.name}: ${source.type} -> ${target.type} is not supported by this version`,
     );
   }
+  // A mirror that waits for topics which nobody lists, or begins elsewhere than it says, would look well.
+  const beyond = rulesBeyond(source.capabilities, spec);
+  if (beyond.length > 0)
+    throw new IsthmusError('INVALID_REQUEST', `mirroring ${link.name}/${spec.name} from ${source.name}: ${beyond.join('; ')}`);
   return { reads: source.source, writes: target.sink };
+}
+
+/** How what a target holds is read back, where its driver can read. */
+function viewOf({ source, admin }: Cluster): TargetView | undefined {
+  return source === undefined ? undefined : { source, extents: (topic) => admin.extents(topic) };
 }
 
 /** A wanted mirror that is being made to run: finds its topics again and again, makes their targets, and keeps a Mirror as planned. */
@@ -78,7 +97,7 @@ export class ManagedMirror {
   readonly #running: Promise<void>;
 
   constructor(key: MirrorKey, link: LinkSpec, spec: MirrorSpec, source: Cluster, target: Cluster, deps: ManagedDeps) {
-    const { reads, writes } = endsOf(link, source, target);
+    const { reads, writes } = endsOf({ link, spec, source, target });
     this.key = key;
     this.link = link;
     this.spec = spec;
@@ -87,7 +106,7 @@ export class ManagedMirror {
     this.#reads = reads;
     this.#writes = writes;
     this.#deps = deps;
-    this.#planner = new LanePlanner({ key, spec, source, target, writes, store: deps.store });
+    this.#planner = new LanePlanner({ key, spec, source, target, writes, store: deps.store, windows: deps.windows });
     this.#log = deps.log.child({ link: key.link, mirror: key.mirror });
     this.#running = this.#run();
   }
@@ -98,6 +117,11 @@ export class ManagedMirror {
 
   get topics(): readonly string[] {
     return [...this.#plans.keys()].sort();
+  }
+
+  /** What feeds what, by source topic. */
+  get plans(): ReadonlyMap<string, readonly LanePlan[]> {
+    return this.#plans;
   }
 
   /** Whether a topic of the source belongs to this mirror, also while it is still being arranged. */
@@ -164,6 +188,7 @@ export class ManagedMirror {
       marks: this.#deps.marks,
       leases: this.#deps.leases,
       windows: this.#deps.windows,
+      targetView: viewOf(this.#target),
     };
     return new Mirror(
       { key: this.key, context, store, recorder, group: groupName(this.key, this.#target.name, this.spec) },
@@ -190,9 +215,9 @@ export class ManagedMirror {
 
   /** Topics of the source that the rule takes, and those it names outright even while they are absent. Topics that run already stay. */
   async #findTopics(): Promise<string[]> {
-    const there = (await this.#source.admin.listTopics({ retryTopics: this.spec.retryTopics })).filter((topic) =>
-      takesTopic(this.spec, topic),
-    );
+    const { retryTopics, topics: globs } = this.spec;
+    const listed = await this.#source.admin.listTopics({ retryTopics, globs });
+    const there = listed.filter((topic) => takesTopic(this.spec, topic));
     const named = this.spec.topics.filter((glob) => !/[*?]/.test(glob));
     return [...new Set([...there, ...named, ...this.#plans.keys()])].sort();
   }

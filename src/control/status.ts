@@ -1,5 +1,5 @@
 import type { Lane } from '../mirror/lane.ts';
-import { formatPosition, neighbourDistance } from '../model/position.ts';
+import { comparePositions, formatPosition, neighbourDistance, type Position } from '../model/position.ts';
 import type { LaneState, LaneStatus, MirrorState, MirrorStatus } from './api.ts';
 import type { ManagedMirror } from './managed-mirror.ts';
 import type { WantedMirror } from './registry.ts';
@@ -9,7 +9,6 @@ export function laneStatus(lane: Lane): LaneStatus {
   const { phase, plan } = lane;
   const extent = lane.reader?.extent();
   const next = lane.next;
-  const distance = next === undefined || extent === undefined ? undefined : neighbourDistance(next, extent.end);
   return {
     topic: plan.lane.topic,
     lane: plan.lane.lane,
@@ -19,7 +18,7 @@ export function laneStatus(lane: Lane): LaneStatus {
     next: next === undefined ? null : formatPosition(next),
     source: extent === undefined ? null : { begin: formatPosition(extent.begin), end: formatPosition(extent.end) },
     target: Object.fromEntries([...lane.newest].map(([partition, place]) => [String(partition), formatPosition(place)])),
-    lagRecords: distance === undefined ? null : Math.max(0, distance),
+    lagRecords: next === undefined || extent === undefined ? null : recordsBetween(next, extent.end),
     lagSeconds: lane.lagSeconds() ?? null,
     recordsStored: lane.recordsStored,
     recordsDropped: lane.recordsDropped,
@@ -28,6 +27,11 @@ export function laneStatus(lane: Lane): LaneStatus {
     gaps: lane.gaps,
     trouble: phase.kind === 'waiting' || phase.kind === 'stopped' ? toTrouble(phase.error, phase.since) : null,
   };
+}
+
+/** `null` where nobody can tell: how many records Pulsar's entries hold, and how many entries a ledger. That there are none can always be told. */
+export function recordsBetween(next: Position, end: Position): number | null {
+  return comparePositions(next, end) >= 0 ? 0 : (neighbourDistance(next, end) ?? null);
 }
 
 /** A mirror as wanted, and as it runs where it does. */

@@ -1,9 +1,9 @@
 export interface MetricDefinition {
   readonly kind: 'counter' | 'gauge' | 'histogram';
   readonly name: string;
-  readonly unit: 'records' | 'bytes' | 'seconds' | 'events' | 'lanes' | 'yes or no';
-  /** Who it is told of: this process, each mirror, each lane. Gives the first labels. */
-  readonly per: 'process' | 'mirror' | 'lane';
+  readonly unit: 'records' | 'bytes' | 'seconds' | 'events' | 'lanes' | 'groups' | 'yes or no';
+  /** Who it is told of: this process, each link, each group that follows, each mirror, each lane. Gives the first labels. */
+  readonly per: 'process' | 'link' | 'group' | 'mirror' | 'lane';
   /** The last label, where there is another. */
   readonly by?: 'reason' | 'code' | 'state';
   readonly help: string;
@@ -153,6 +153,28 @@ const TABLE = {
     by: 'state',
     help: 'Lanes of a mirror by their state.',
   },
+  groupSyncAge: {
+    kind: 'gauge',
+    name: 'isthmus_group_sync_age_seconds',
+    unit: 'seconds',
+    per: 'group',
+    help: 'Since the progress of the group was last read, translated and, where that is wanted, applied. Absent before the first time.',
+  },
+  groupRereads: {
+    kind: 'gauge',
+    name: 'isthmus_group_reread_records',
+    unit: 'records',
+    per: 'group',
+    help: 'Records that the group would read again on the target if it went on there now. Absent while it is unknown.',
+  },
+  groups: {
+    kind: 'gauge',
+    name: 'isthmus_groups',
+    unit: 'groups',
+    per: 'link',
+    by: 'state',
+    help: 'Groups that follow, by state: synced, shown, ahead, active or waiting.',
+  },
   stateStoreAvailable: {
     kind: 'gauge',
     name: 'isthmus_state_store_available',
@@ -180,7 +202,13 @@ export type MetricName = keyof typeof TABLE;
 
 export const CATALOGUE: Readonly<Record<MetricName, MetricDefinition>> = TABLE;
 
-const LABELS = { process: [], mirror: ['link', 'mirror'], lane: ['link', 'mirror', 'topic', 'lane'] } as const;
+const LABELS = {
+  process: [],
+  link: ['link'],
+  group: ['link', 'group'],
+  mirror: ['link', 'mirror'],
+  lane: ['link', 'mirror', 'topic', 'lane'],
+} as const;
 
 /** Names of a metric's labels, in order. */
 export function labelsOf({ per, by }: MetricDefinition): string[] {

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { LaneLabels, Recorder } from '../spi/recorder.ts';
 import { CATALOGUE, LATENCY_BUCKETS, labelsOf, type MetricName } from './catalogue.ts';
+import { type GroupRow, publishGroups } from './group-series.ts';
 import { LaneTotals } from './lane-totals.ts';
 
 /** Lanes with series of their own. What comes beyond shares one lane per mirror, so that a scrape stays bounded. */
@@ -32,6 +33,7 @@ export interface Metrics {
   /** Where the state of lanes is asked for, at each rendering. */
   watchLanes(rows: () => Iterable<LaneRow>): void;
   watchBytes(read: () => HeldBytes): void;
+  watchGroups(rows: () => Iterable<GroupRow>): void;
   /** All series in the text form of Prometheus. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -50,6 +52,7 @@ export function createMetrics(): Metrics {
     recorder: { lane: (labels) => lanes.open(labels), stateStore: (is) => available.set(is ? 1 : 0) },
     watchLanes: (rows) => now.watchLanes(rows),
     watchBytes: (read) => now.watchBytes(read),
+    watchGroups: (rows) => now.watchGroups(rows),
     async render() {
       lanes.publish();
       now.publish();
@@ -111,12 +114,18 @@ function laneSeries(registry: Registry): { open(labels: LaneLabels): LaneTotals;
 }
 
 /** Gauges of what is now: asked for at each rendering. */
-function presentSeries(registry: Registry): Pick<Metrics, 'watchLanes' | 'watchBytes'> & { publish(): void } {
+function presentSeries(registry: Registry): Pick<Metrics, 'watchLanes' | 'watchBytes' | 'watchGroups'> & { publish(): void } {
   const lagRecords = gauge(registry, 'lagRecords');
   const lagSeconds = gauge(registry, 'lagSeconds');
   const laneState = gauge(registry, 'laneState');
   const lanes = gauge(registry, 'lanes');
+  const groupGauges = {
+    age: gauge(registry, 'groupSyncAge'),
+    rereads: gauge(registry, 'groupRereads'),
+    groups: gauge(registry, 'groups'),
+  };
   let rows: () => Iterable<LaneRow> = () => [];
+  let groupRows: () => Iterable<GroupRow> = () => [];
   let publishBytes = (): void => undefined;
 
   const publishLanes = (): void => {
@@ -138,6 +147,7 @@ function presentSeries(registry: Registry): Pick<Metrics, 'watchLanes' | 'watchB
   };
   return {
     watchLanes: (read) => (rows = read),
+    watchGroups: (read) => (groupRows = read),
     watchBytes(read) {
       // Made only now: a gauge that nobody sets would say 0.
       const names = (['readAheadBytes', 'inFlightBytes'] as const).filter((name) => read()[name] !== undefined);
@@ -149,6 +159,7 @@ function presentSeries(registry: Registry): Pick<Metrics, 'watchLanes' | 'watchB
     },
     publish() {
       publishLanes();
+      publishGroups(groupGauges, groupRows());
       publishBytes();
     },
   };

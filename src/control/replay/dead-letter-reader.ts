@@ -1,11 +1,11 @@
-import { recordPlace } from '../mirror/audit/places.ts';
-import type { DeadLetters } from '../mirror/audit/plan.ts';
-import { type ReadDeps, readStretch } from '../mirror/audit/stretch-reader.ts';
-import { formatPosition, type Position, parsePosition } from '../model/position.ts';
-import type { RecordBatch } from '../model/record-batch.ts';
-import { deadLetterTopicOf } from '../model/topic-name.ts';
+import { recordPlace } from '../../mirror/audit/places.ts';
+import type { DeadLetters } from '../../mirror/audit/plan.ts';
+import { type ReadDeps, readStretch } from '../../mirror/audit/stretch-reader.ts';
+import { formatPosition, type Position, parsePosition } from '../../model/position.ts';
+import type { RecordBatch } from '../../model/record-batch.ts';
+import { deadLetterTopicOf } from '../../model/topic-name.ts';
+import type { ReadableMirror } from '../readable-mirror.ts';
 import { letterPlaceAt } from './letters.ts';
-import type { VerifiedMirror } from './verifications.ts';
 
 /** More dead letters than this are not told from lost records. */
 const MOST = 200_000;
@@ -14,7 +14,7 @@ const NONE: DeadLetters = { has: () => false };
 
 /** Which records of a source topic lie in its dead-letter topic. */
 export async function readDeadLetters(
-  { spec, source, target, readsTarget }: VerifiedMirror,
+  { spec, source, target, readsTarget }: ReadableMirror,
   topic: string,
   group: string,
   deps: ReadDeps,

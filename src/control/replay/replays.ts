@@ -1,16 +1,16 @@
-import { IsthmusError } from '../errors.ts';
-import { within } from '../lib/abort.ts';
-import type { MirrorKey } from '../spi/state-store.ts';
-import { mirrorName } from './registry.ts';
-import type { ReplayControl, ReplayRequest, ReplayStatus } from './replay-api.ts';
-import { type ReplayDeps, ReplayRun } from './replay-run.ts';
-import type { VerificationHost } from './verifications.ts';
+import { IsthmusError } from '../../errors.ts';
+import { within } from '../../lib/abort.ts';
+import type { MirrorKey } from '../../spi/state-store.ts';
+import type { MirrorHost } from '../readable-mirror.ts';
+import { mirrorName } from '../registry.ts';
+import type { ReplayControl, ReplayRequest, ReplayStatus } from './api.ts';
+import { type ReplayDeps, ReplayRun } from './run.ts';
 
 /** Longer than a mirror needs to close. */
 const CLOSE_MILLIS = 9_500;
 
 export interface ReplaysDeps extends ReplayDeps {
-  readonly host: Pick<VerificationHost, 'verified'>;
+  readonly host: Pick<MirrorHost, 'readable'>;
 }
 
 /** Replays that run or have run; see ReplayControl. */
@@ -27,7 +27,7 @@ export class Replays implements ReplayControl {
     const name = mirrorName(request.key);
     if (this.#closed) throw new IsthmusError('CLOSED', 'starting a replay: this process is ending');
     // Whatever is wrong with the mirror's name or clusters is an answer to the request.
-    const mirror = this.#deps.host.verified(request.key);
+    const mirror = this.#deps.host.readable(request.key);
     if (this.#runs.get(name)?.running === true)
       throw new IsthmusError('CONFLICT', `starting a replay of ${name}: one runs already; wait for it, or cancel it`);
     const run = new ReplayRun(request, mirror, this.#deps);

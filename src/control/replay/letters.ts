@@ -1,16 +1,15 @@
-import { transformBy } from '../mirror/stages/transform.ts';
-import { comparePositions, formatPosition, type Position } from '../model/position.ts';
-import type { RecordBatch } from '../model/record-batch.ts';
-import type { Sink } from '../spi/sink.ts';
-import type { Delivery, LaneReader, Source } from '../spi/source.ts';
-import type { Verdicts } from '../spi/stage.ts';
+import { transformBy } from '../../mirror/stages/transform.ts';
+import { DEAD_LETTER_PREFIX } from '../../model/dead-letter.ts';
+import { comparePositions, formatPosition, type Position } from '../../model/position.ts';
+import type { RecordBatch } from '../../model/record-batch.ts';
+import type { Sink } from '../../spi/sink.ts';
+import type { Delivery, LaneReader, Source } from '../../spi/source.ts';
+import type { Verdicts } from '../../spi/stage.ts';
 
-/** What dead letters carry beside the record itself; the sinks of all drivers write them. */
-const PREFIX = 'ISTHMUS-DEAD-LETTER-';
-const REASON = `${PREFIX}REASON`;
+const REASON = `${DEAD_LETTER_PREFIX}REASON`;
 /** On what is not a record as it was: pieces of a large one, whole entries. */
-const FORM = `${PREFIX}FORM`;
-const NO_RECORD = [`${PREFIX}PART`, FORM] as const;
+const FORM = `${DEAD_LETTER_PREFIX}FORM`;
+const NO_RECORD = [`${DEAD_LETTER_PREFIX}PART`, FORM] as const;
 
 /** Properties that a record has only while it is none that is replayed. */
 export const NOT_REPLAYED: readonly string[] = [REASON, ...NO_RECORD];
@@ -39,12 +38,12 @@ export interface LetterPlace {
 export function letterPlaceAt(batch: RecordBatch, i: number, origin: LetterOrigin): LetterPlace | undefined {
   if (
     batch.whole ||
-    batch.property(i, `${PREFIX}CLUSTER`) !== origin.cluster ||
-    batch.property(i, `${PREFIX}TOPIC`) !== origin.topic
+    batch.property(i, `${DEAD_LETTER_PREFIX}CLUSTER`) !== origin.cluster ||
+    batch.property(i, `${DEAD_LETTER_PREFIX}TOPIC`) !== origin.topic
   )
     return undefined;
-  const lane = batch.property(i, `${PREFIX}LANE`);
-  const position = batch.property(i, `${PREFIX}POSITION`);
+  const lane = batch.property(i, `${DEAD_LETTER_PREFIX}LANE`);
+  const position = batch.property(i, `${DEAD_LETTER_PREFIX}POSITION`);
   const isEntry = batch.property(i, FORM) !== undefined;
   return lane === undefined || position === undefined ? undefined : { lane, position, isEntry };
 }
@@ -71,6 +70,8 @@ export interface LetterRoute {
   readonly origin: LetterOrigin;
   /** Where the first letter of each record lies, by `letterId`: a crash may have written one twice. */
   readonly first: ReadonlyMap<string, string>;
+  /** Records that are in the target already, by `letterId`. */
+  readonly stored: ReadonlySet<string>;
   /** The last letter of each lane that is replayed: later ones are for the next time. */
   readonly last: ReadonlyMap<string, Position>;
   /** Which of the plan's partitions takes the letters of a source lane; `undefined`: by the record's key. */
@@ -83,13 +84,16 @@ export interface LetterRoute {
  */
 export function replayEnds(source: Source, sink: Sink, route: LetterRoute): { readonly source: Source; readonly sink: Sink } {
   const places = new WeakMap<RecordBatch, Int32Array>();
-  const unwrap = transformBy({ drop: [`${PREFIX}*`], rename: {}, set: {} });
-  const isFirst = (letter: Letter, place: string): boolean => (route.first.get(letterId(letter)) ?? place) === place;
+  const unwrap = transformBy({ drop: [`${DEAD_LETTER_PREFIX}*`], rename: {}, set: {} });
+  const isWanted = (letter: Letter, place: string): boolean => {
+    const id = letterId(letter);
+    return (route.first.get(id) ?? place) === place && !route.stored.has(id);
+  };
   const onBatch = (batch: RecordBatch, lane: string): void => {
     const [lanes, verdicts]: [Int32Array, Verdicts] = [new Int32Array(batch.count).fill(-1), []];
     for (let i = 0; i < batch.count; i++) {
       const letter = letterAt(batch, i, route.origin);
-      if (letter === undefined || !isFirst(letter, letterPlace(lane, batch.positionAt(i)))) {
+      if (letter === undefined || !isWanted(letter, letterPlace(lane, batch.positionAt(i)))) {
         verdicts[i] = 'property';
         // Whatever else lies there is told by this, and left out.
         batch.extras ??= new Map();

@@ -1,22 +1,22 @@
-import { IsthmusError, toIsthmusError } from '../errors.ts';
-import { ByteBudget } from '../lib/byte-budget.ts';
-import { Pace } from '../mirror/audit/pace.ts';
-import { readStretch } from '../mirror/audit/stretch-reader.ts';
-import type { Lane } from '../mirror/lane.ts';
-import type { LanePlan, MirrorContext } from '../mirror/lane-plan.ts';
-import { Mirror } from '../mirror/mirror.ts';
-import { type MirrorSpec, PLAIN_RULES } from '../model/mirror-spec.ts';
-import { comparePositions, type Position } from '../model/position.ts';
-import { deadLetterTopicOf, targetTopicOf } from '../model/topic-name.ts';
-import type { MirrorKey, StateStore } from '../spi/state-store.ts';
-import type { Trouble } from './api.ts';
-import { groupName } from './group-name.ts';
+import { IsthmusError, toIsthmusError } from '../../errors.ts';
+import { ByteBudget } from '../../lib/byte-budget.ts';
+import { Pace } from '../../mirror/audit/pace.ts';
+import { type ReadDeps, readStretch } from '../../mirror/audit/stretch-reader.ts';
+import type { Lane } from '../../mirror/lane.ts';
+import type { LanePlan, MirrorContext } from '../../mirror/lane-plan.ts';
+import { Mirror } from '../../mirror/mirror.ts';
+import { type MirrorSpec, PLAIN_RULES } from '../../model/mirror-spec.ts';
+import { comparePositions, type Position } from '../../model/position.ts';
+import { deadLetterTopicOf, targetTopicOf } from '../../model/topic-name.ts';
+import type { MirrorKey, StateStore } from '../../spi/state-store.ts';
+import type { Trouble } from '../api.ts';
+import { groupName } from '../group-name.ts';
+import { progressOf, type ReadableMirror } from '../readable-mirror.ts';
+import { partitionsByName } from '../target-lanes.ts';
+import { toTrouble } from '../trouble.ts';
+import { alreadyStored, untilKept, WantedLetters } from './already-stored.ts';
+import type { LetterStatus, ReplayedTopic, ReplayRequest, ReplayState, ReplayStatus } from './api.ts';
 import { type LetterRoute, letterAt, letterId, letterPlace, NOT_REPLAYED, replayEnds } from './letters.ts';
-import type { LetterStatus, ReplayedTopic, ReplayRequest, ReplayState, ReplayStatus } from './replay-api.ts';
-import { partitionsByName } from './target-lanes.ts';
-import { toTrouble } from './trouble.ts';
-import { progressOf } from './verification-plan.ts';
-import type { VerifiedMirror } from './verifications.ts';
 
 const BUDGET_BYTES = 8 * 1024 * 1024;
 const MAX_SHOWN = 100;
@@ -42,6 +42,8 @@ interface Survey {
   readonly last: Map<string, Position>;
   /** Source lanes that have letters. */
   readonly lanes: Set<string>;
+  /** Those that were not replayed before. */
+  readonly wanted: WantedLetters;
 }
 
 /**
@@ -51,7 +53,7 @@ interface Survey {
 export class ReplayRun {
   readonly request: ReplayRequest;
   readonly done: Promise<void>;
-  readonly #mirror: VerifiedMirror;
+  readonly #mirror: ReadableMirror;
   readonly #deps: ReplayDeps;
   readonly #abort = new AbortController();
   readonly #startedAt: number;
@@ -61,7 +63,7 @@ export class ReplayRun {
   #state: ReplayState = 'running';
   #trouble: Trouble | undefined;
 
-  constructor(request: ReplayRequest, mirror: VerifiedMirror, deps: ReplayDeps) {
+  constructor(request: ReplayRequest, mirror: ReadableMirror, deps: ReplayDeps) {
     this.request = request;
     this.#mirror = mirror;
     this.#deps = { ...deps, log: deps.log.child({ replay: `${request.key.link}/${request.key.mirror}` }) };
@@ -129,8 +131,9 @@ export class ReplayRun {
       described.lanes.map(({ lane }) => lane),
     );
     if (survey.last.size === 0 || this.request.dryRun) return;
-    const { partitions, placeOf } = await this.#partitions(counts, survey);
-    const route: LetterRoute = { origin: { cluster: this.#mirror.source.name, topic }, ...survey, placeOf };
+    const { numbered, partitions, placeOf } = await this.#partitions(counts, survey);
+    const stored = await this.#stored(counts, survey, numbered);
+    const route: LetterRoute = { origin: { cluster: this.#mirror.source.name, topic }, ...survey, stored, placeOf };
     const plans = [...survey.last.keys()].map((lane) => ({ lane: { topic: deadLetterTopic, lane }, targetTopic, partitions }));
     await this.#replayLanes(counts, plans, route);
   }
@@ -138,12 +141,11 @@ export class ReplayRun {
   /** Looks which letters there are that were not replayed before. It begins at the beginning, because of those that are there twice one may have been replayed. */
   async #survey(counts: Counts, lanes: readonly string[]): Promise<Survey> {
     const { readsTarget, source } = this.#mirror;
-    const { store, clock } = this.#deps;
+    const { store } = this.#deps;
     const { limit = Number.POSITIVE_INFINITY } = this.request;
     const group = this.#group(counts);
     const checkpoints = await store.loadCheckpoints(this.#key(counts));
-    const deps = { clock, signal: this.#abort.signal, budget: new ByteBudget(BUDGET_BYTES), pace: new Pace(clock, () => false) };
-    const survey: Survey = { first: new Map(), last: new Map(), lanes: new Set() };
+    const survey: Survey = { first: new Map(), last: new Map(), lanes: new Set(), wanted: new WantedLetters() };
     for (const lane of lanes) {
       const id = { topic: counts.deadLetterTopic, lane };
       const kept = checkpoints.find((each) => each.lane.topic === id.topic && each.lane.lane === lane)?.next;
@@ -161,8 +163,10 @@ export class ReplayRun {
             if (isNew) counts.unfit++;
             continue;
           }
-          if (survey.first.size < MAX_KNOWN) survey.first.set(letterId(letter), at);
+          const isKnown = survey.first.size < MAX_KNOWN;
+          if (isKnown) survey.first.set(letterId(letter), at);
           if (!isNew) continue;
+          if (isKnown) survey.wanted.add(letter, batch.storeTime[i] ?? 0);
           found++;
           survey.lanes.add(letter.lane);
           survey.last.set(lane, position);
@@ -170,17 +174,37 @@ export class ReplayRun {
             this.#letters.push({ deadLetterTopic: counts.deadLetterTopic, at, topic: counts.topic, ...letter });
         }
       };
-      await readStretch(readsTarget, group, { lane: id, from, to }, { records, gone: () => undefined }, deps);
+      await readStretch(readsTarget, group, { lane: id, from, to }, { records, gone: () => undefined }, this.#reading());
       counts.found += found;
     }
     return survey;
+  }
+
+  /** Letters of records that the mirror itself has stored since. */
+  async #stored(counts: Counts, { wanted }: Survey, numbered: readonly string[]): Promise<ReadonlySet<string>> {
+    const { topic, targetTopic } = counts;
+    const deps = this.#reading();
+    await untilKept(this.request.key, topic, wanted, this.#deps.store, deps);
+    const lanes = numbered.map((lane) => ({ topic: targetTopic, lane }));
+    const found = await alreadyStored(this.#mirror, { topic, lanes, group: this.#group(counts) }, wanted, this.#deps.marks, deps);
+    if (found.size > 0) this.#deps.log.info('letters-stored-already', { topic, count: found.size });
+    return found;
+  }
+
+  #reading(): ReadDeps {
+    const { clock } = this.#deps;
+    return { clock, signal: this.#abort.signal, budget: new ByteBudget(BUDGET_BYTES), pace: new Pace(clock, () => false) };
   }
 
   /** The partitions of the target that letters go to, and which of them takes those of a source lane. */
   async #partitions(
     { topic, targetTopic }: Counts,
     { lanes }: Survey,
-  ): Promise<{ readonly partitions: readonly number[]; readonly placeOf: LetterRoute['placeOf'] }> {
+  ): Promise<{
+    readonly numbered: readonly string[];
+    readonly partitions: readonly number[];
+    readonly placeOf: LetterRoute['placeOf'];
+  }> {
     const { store } = this.#deps;
     const { key, spec, target } = this.#mirror;
     const described = await target.admin.describeTopic(targetTopic);
@@ -193,7 +217,7 @@ export class ReplayRun {
     const kept = await store.loadTargetLanes(target.name, targetTopic);
     const numbered = kept.length > 0 ? kept : present;
     target.sink?.setPartitions(targetTopic, numbered);
-    if (spec.routing.mode === 'key') return { partitions: partitionsByName(numbered), placeOf: undefined };
+    if (spec.routing.mode === 'key') return { numbered, partitions: partitionsByName(numbered), placeOf: undefined };
     const table = await store.loadLaneTable(key, topic);
     const partitions = [...lanes].map((lane) => table.indexOf(lane));
     if (partitions.includes(-1))
@@ -202,7 +226,7 @@ export class ReplayRun {
         `replaying into ${targetTopic}: the state store does not know which partition takes the records of ${topic}; let the mirror run first`,
       );
     const places = new Map([...lanes].map((lane, place) => [lane, place]));
-    return { partitions, placeOf: (lane) => places.get(lane) };
+    return { numbered, partitions, placeOf: (lane) => places.get(lane) };
   }
 
   async #replayLanes(counts: Counts, plans: readonly LanePlan[], route: LetterRoute): Promise<void> {
@@ -229,6 +253,8 @@ export class ReplayRun {
       this.#count(counts, mirror);
       await mirror.close();
     }
+    // Those that a replay before this one had stored when it was killed are found in the target, and not stored again.
+    counts.replayed = counts.found - counts.refused;
   }
 
   #count(counts: Counts, { lanes }: Mirror): void {

@@ -1,5 +1,5 @@
-import type { MirrorKey } from '../spi/state-store.ts';
-import type { Trouble } from './api.ts';
+import type { MirrorKey } from '../../spi/state-store.ts';
+import type { Trouble } from '../api.ts';
 
 /** Which dead letters are to be put back in. */
 export interface ReplayRequest {
@@ -24,7 +24,7 @@ export interface ReplayedTopic {
   readonly found: number;
   /** Parts of one, whole entries, what is there twice and whatever else lies there: left alone. */
   readonly unfit: number;
-  /** In the target now. */
+  /** In the target now; before the end, those that this replay has stored. */
   readonly replayed: number;
   /** Refused again and passed over. */
   readonly refused: number;

@@ -1,54 +1,15 @@
-import { IsthmusError } from '../errors.ts';
-import { within } from '../lib/abort.ts';
-import type { Mirror } from '../mirror/mirror.ts';
-import type { LinkSpec, MirrorSpec } from '../model/mirror-spec.ts';
-import type { Clock } from '../spi/clock.ts';
-import type { Cluster } from '../spi/cluster.ts';
-import type { Log } from '../spi/log.ts';
-import type { Source } from '../spi/source.ts';
-import type { MirrorKey } from '../spi/state-store.ts';
-import { endsOf } from './managed-mirror.ts';
-import { mirrorName } from './registry.ts';
-import type { VerificationControl, VerificationRequest, VerificationStatus } from './verification-api.ts';
-import { VerificationRun, type VerificationRunDeps } from './verification-run.ts';
+import { IsthmusError } from '../../errors.ts';
+import { within } from '../../lib/abort.ts';
+import type { Clock } from '../../spi/clock.ts';
+import type { Log } from '../../spi/log.ts';
+import { expectLooks } from '../readable-mirror.ts';
+import { mirrorName } from '../registry.ts';
+import type { VerificationControl, VerificationRequest, VerificationStatus } from './api.ts';
+import { VerificationRun, type VerificationRunDeps } from './run.ts';
 
 const MAX_RUNNING = 2;
 const MAX_KEPT = 20;
 const CLOSE_MILLIS = 2_000;
-
-/** A mirror that is compared. */
-export interface VerifiedMirror {
-  readonly key: MirrorKey;
-  readonly link: LinkSpec;
-  readonly spec: MirrorSpec;
-  readonly source: Cluster;
-  readonly target: Cluster;
-  readonly reads: Source;
-  /** Reads the target. */
-  readonly readsTarget: Source;
-  /** `undefined` while it does not run. */
-  readonly running: Mirror | undefined;
-}
-
-/** A mirror with both its ends open for reading. Throws INVALID_REQUEST where a driver cannot read. */
-export function verifiedMirror(parts: Omit<VerifiedMirror, 'reads' | 'readsTarget'>): VerifiedMirror {
-  const { link, source, target } = parts;
-  const { reads } = endsOf(link, source, target);
-  if (target.source === undefined)
-    throw new IsthmusError(
-      'INVALID_REQUEST',
-      `reading back over the link ${link.name}: ${target.type} cannot be read by this version`,
-    );
-  return { ...parts, reads, readsTarget: target.source };
-}
-
-/** What comparing needs of whoever runs the mirrors. */
-export interface VerificationHost {
-  /** Throws NOT_FOUND, or INVALID_REQUEST where a driver cannot read. */
-  verified(key: MirrorKey): VerifiedMirror;
-  /** Runs something while the mirror does not, and lets it go on afterwards if it ran. */
-  whileStopped(key: MirrorKey, run: () => Promise<void>): Promise<void>;
-}
 
 export interface VerificationsDeps extends VerificationRunDeps {
   readonly clock: Clock;
@@ -69,7 +30,9 @@ export class Verifications implements VerificationControl {
   start(request: VerificationRequest): VerificationStatus {
     if (this.#closed) throw new IsthmusError('CLOSED', 'starting a verification: this process is ending');
     // Whatever is wrong with the mirror's name or clusters is an answer to the request.
-    const { dedup } = this.#deps.host.verified(request.key).spec;
+    const { link, source, spec } = this.#deps.host.readable(request.key);
+    expectLooks(link, source);
+    const { dedup } = spec;
     if (request.repair && dedup !== undefined && dedup.id.kind !== 'origin')
       throw new IsthmusError(
         'INVALID_REQUEST',

@@ -1,35 +1,29 @@
-import { IsthmusError, toIsthmusError } from '../errors.ts';
-import { ByteBudget } from '../lib/byte-budget.ts';
-import { auditTopic } from '../mirror/audit/audit.ts';
-import { type Difference, Findings } from '../mirror/audit/findings.ts';
-import { Pace } from '../mirror/audit/pace.ts';
-import { AUDIT_SIZES, type AuditDeps, type AuditProgress } from '../mirror/audit/plan.ts';
-import { repairLane } from '../mirror/audit/repair.ts';
-import type { MirrorContext } from '../mirror/lane-plan.ts';
-import type { LeaseKeeper } from '../mirror/lease-keeper.ts';
-import { PositionSet } from '../mirror/position-set.ts';
-import { stagesOf } from '../mirror/stages/stages.ts';
-import type { LaneId } from '../model/lane.ts';
-import { formatPosition, type Position } from '../model/position.ts';
-import type { MarkCodec } from '../model/provenance.ts';
-import { targetTopicOf } from '../model/topic-name.ts';
-import type { Clock } from '../spi/clock.ts';
-import type { Log } from '../spi/log.ts';
-import type { Stage } from '../spi/stage.ts';
-import type { IndexEntry, StateStore } from '../spi/state-store.ts';
-import type { Trouble } from './api.ts';
-import { readDeadLetters } from './dead-letter-reader.ts';
-import { groupName } from './group-name.ts';
-import { toTrouble } from './trouble.ts';
-import type {
-  DifferenceStatus,
-  VerificationPhase,
-  VerificationRequest,
-  VerificationState,
-  VerificationStatus,
-} from './verification-api.ts';
-import { type PlannedTopic, planTopic, progressOf } from './verification-plan.ts';
-import type { VerificationHost, VerifiedMirror } from './verifications.ts';
+import { IsthmusError, toIsthmusError } from '../../errors.ts';
+import { ByteBudget } from '../../lib/byte-budget.ts';
+import { auditTopic } from '../../mirror/audit/audit.ts';
+import { type Difference, Findings } from '../../mirror/audit/findings.ts';
+import { Pace } from '../../mirror/audit/pace.ts';
+import { AUDIT_SIZES, type AuditDeps, type AuditProgress } from '../../mirror/audit/plan.ts';
+import { repairLane } from '../../mirror/audit/repair.ts';
+import type { MirrorContext } from '../../mirror/lane-plan.ts';
+import type { LeaseKeeper } from '../../mirror/lease-keeper.ts';
+import { PositionSet } from '../../mirror/position-set.ts';
+import { stagesOf } from '../../mirror/stages/stages.ts';
+import type { LaneId } from '../../model/lane.ts';
+import { formatPosition, type Position } from '../../model/position.ts';
+import type { MarkCodec } from '../../model/provenance.ts';
+import { targetTopicOf } from '../../model/topic-name.ts';
+import type { Clock } from '../../spi/clock.ts';
+import type { Log } from '../../spi/log.ts';
+import type { Stage } from '../../spi/stage.ts';
+import type { IndexEntry, StateStore } from '../../spi/state-store.ts';
+import type { Trouble } from '../api.ts';
+import { groupName } from '../group-name.ts';
+import { type MirrorHost, progressOf, type ReadableMirror } from '../readable-mirror.ts';
+import { readDeadLetters } from '../replay/dead-letter-reader.ts';
+import { toTrouble } from '../trouble.ts';
+import type { DifferenceStatus, VerificationPhase, VerificationRequest, VerificationState, VerificationStatus } from './api.ts';
+import { type PlannedTopic, planTopic } from './plan.ts';
 
 /** Read ahead of one comparison, apart from what mirroring may hold. */
 const BUDGET_BYTES = 16 * 1024 * 1024;
@@ -41,7 +35,7 @@ const REPAIR_MILLIS = 600_000;
 const BUSY_LAG_SECONDS = 2;
 
 export interface VerificationRunDeps {
-  readonly host: VerificationHost;
+  readonly host: MirrorHost;
   readonly store: StateStore;
   readonly marks: MarkCodec;
   readonly leases: LeaseKeeper;
@@ -167,7 +161,7 @@ export class VerificationRun {
 
   async #compareAll(): Promise<void> {
     const { host, store } = this.#deps;
-    const mirror = host.verified(this.request.key);
+    const mirror = host.readable(this.request.key);
     const known = await progressOf(mirror, store);
     const all = [...new Set([...known.values()].map(({ lane }) => lane.topic))].sort();
     this.#topics = this.request.topics ?? all;
@@ -209,7 +203,7 @@ export class VerificationRun {
     else this.#missing.push({ planned, lane: { topic: planned.scope.topic, lane }, positions: [position] });
   }
 
-  #auditDeps(mirror: VerifiedMirror): AuditDeps {
+  #auditDeps(mirror: ReadableMirror): AuditDeps {
     const { store, marks, clock } = this.#deps;
     const { key, spec, source, target, reads, readsTarget } = mirror;
     const signal = this.#abort.signal;
@@ -237,7 +231,7 @@ export class VerificationRun {
     };
   }
 
-  #stages({ source, target, spec }: VerifiedMirror, lane: LaneId): Stage[] {
+  #stages({ source, target, spec }: ReadableMirror, lane: LaneId): Stage[] {
     const context = { sourceCluster: source.name, targetCluster: target.name, spec, marks: this.#deps.marks };
     const onDamaged = (records: number): void => {
       this.#findings.note(
@@ -259,14 +253,14 @@ export class VerificationRun {
     );
     try {
       await host.whileStopped(key, async () => {
-        for (const missing of this.#missing) await this.#repairLane(host.verified(key), missing);
+        for (const missing of this.#missing) await this.#repairLane(host.readable(key), missing);
       });
     } finally {
       cancel();
     }
   }
 
-  async #repairLane(mirror: VerifiedMirror, { planned, lane, positions }: MissingLane): Promise<void> {
+  async #repairLane(mirror: ReadableMirror, { planned, lane, positions }: MissingLane): Promise<void> {
     const { clock, store } = this.#deps;
     const { scope } = planned;
     const context = this.#contextOf(mirror);
@@ -292,7 +286,7 @@ export class VerificationRun {
     this.#log.warn('records-repaired', { topic: lane.topic, lane: lane.lane, ...report });
   }
 
-  #contextOf({ link, spec, source, target, reads }: VerifiedMirror): MirrorContext {
+  #contextOf({ link, spec, source, target, reads }: ReadableMirror): MirrorContext {
     const { clock, random, marks, leases } = this.#deps;
     if (target.sink === undefined)
       throw new IsthmusError('INVALID_REQUEST', `repairing over ${link.name}: ${target.type} cannot be written`);
@@ -313,7 +307,7 @@ export class VerificationRun {
   }
 }
 
-function isBusy({ running }: VerifiedMirror): boolean {
+function isBusy({ running }: ReadableMirror): boolean {
   return running?.lanes.some((lane) => (lane.lagSeconds() ?? 0) > BUSY_LAG_SECONDS) ?? false;
 }
 

@@ -1,13 +1,13 @@
-import { IsthmusError } from '../errors.ts';
-import type { LaneScope, TopicScope } from '../mirror/audit/plan.ts';
-import { type LaneId, laneKey } from '../model/lane.ts';
-import type { StartRule } from '../model/mirror-spec.ts';
-import { comparePositions, neighbourDistance, type Position } from '../model/position.ts';
-import { targetTopicOf } from '../model/topic-name.ts';
-import type { StartAt } from '../spi/source.ts';
-import type { StateStore } from '../spi/state-store.ts';
-import type { VerificationRequest } from './verification-api.ts';
-import type { VerifiedMirror } from './verifications.ts';
+import { IsthmusError } from '../../errors.ts';
+import type { LaneScope, TopicScope } from '../../mirror/audit/plan.ts';
+import { laneKey } from '../../model/lane.ts';
+import type { StartRule } from '../../model/mirror-spec.ts';
+import { comparePositions, neighbourDistance, type Position } from '../../model/position.ts';
+import { targetTopicOf } from '../../model/topic-name.ts';
+import type { StartAt } from '../../spi/source.ts';
+import type { StateStore } from '../../spi/state-store.ts';
+import { type LaneProgress, newestStored, type ReadableMirror } from '../readable-mirror.ts';
+import type { VerificationRequest } from './api.ts';
 
 /** The target's clock may be behind the source's by so much, and still nothing of a range is overlooked. */
 const CLOCK_MARGIN_MILLIS = 3_600_000;
@@ -20,25 +20,9 @@ export interface PlannedTopic {
   readonly notes: readonly string[];
 }
 
-/** How far a lane of a mirror has come. */
-export interface LaneProgress {
-  readonly lane: LaneId;
-  readonly next: Position;
-}
-
-/** How far each lane of a mirror has come, by `laneKey`: what a running lane says, else its checkpoint. */
-export async function progressOf({ key, running }: VerifiedMirror, store: StateStore): Promise<Map<string, LaneProgress>> {
-  const progress = new Map<string, LaneProgress>();
-  for (const { lane, next } of await store.loadCheckpoints(key)) progress.set(laneKey(lane), { lane, next });
-  for (const { plan, next } of running?.lanes ?? []) {
-    if (next !== undefined) progress.set(laneKey(plan.lane), { lane: plan.lane, next });
-  }
-  return progress;
-}
-
 /** Makes out what of a topic is compared. Rejects while a cluster or the store does not answer. */
 export async function planTopic(
-  mirror: VerifiedMirror,
+  mirror: ReadableMirror,
   topic: string,
   progress: ReadonlyMap<string, LaneProgress>,
   request: VerificationRequest,
@@ -86,15 +70,23 @@ export async function planTopic(
   }
   const targetSince = request.from === undefined ? undefined : request.from - CLOCK_MARGIN_MILLIS;
   return {
-    scope: { topic, targetTopic, lanes, targetLanes, targetSince, startsInside: spec.start === 'latest' },
+    scope: {
+      topic,
+      targetTopic,
+      lanes,
+      targetLanes,
+      stored: newestStored(mirror, topic),
+      targetSince,
+      startsInside: spec.start === 'latest',
+    },
     records,
     notes,
   };
 }
 
 /** Which target lanes a source lane feeds, by their numbers. */
-async function feeding(
-  { key, spec, running }: VerifiedMirror,
+export async function feeding(
+  { key, spec, running }: ReadableMirror,
   topic: string,
   targetLanes: readonly string[],
   store: StateStore,
