@@ -101,3 +101,162 @@ export interface LaneAnswer {
   readonly gaps: readonly { readonly from: string; readonly to: string; readonly reason: string }[];
   readonly trouble: TroubleAnswer | null;
 }
+
+export interface GroupPlaceAnswer {
+  readonly partition: number;
+  readonly lane: string;
+  readonly kind: string;
+  readonly next: string | null;
+  readonly rereads: number | null;
+  readonly outcome: string | null;
+  readonly reason: string | null;
+}
+
+export interface GroupTopicAnswer {
+  readonly mirror: string;
+  readonly topic: string;
+  readonly targetTopic: string;
+  readonly source: Readonly<Record<string, string>>;
+  readonly sourceHoles: number;
+  readonly behindBecause: string | null;
+  readonly kind: string;
+  readonly rereads: number | null;
+  readonly ahead: number;
+  readonly places: readonly GroupPlaceAnswer[];
+  readonly state: string;
+  readonly syncedAt: string | null;
+}
+
+export interface GroupAnswer {
+  readonly group: string;
+  readonly targetGroup: string;
+  readonly kind: string;
+  readonly topics: readonly GroupTopicAnswer[];
+}
+
+export interface LinkGroupsAnswer {
+  readonly link: string;
+  readonly apply: 'idle' | 'never' | 'off';
+  readonly passAt: string | null;
+  readonly trouble: TroubleAnswer | null;
+  readonly groups: readonly GroupAnswer[];
+}
+
+export interface PositionAnswer {
+  readonly mirror: string;
+  readonly targetTopic: string;
+  readonly kind: string;
+  readonly ahead: number;
+  readonly places: readonly GroupPlaceAnswer[];
+}
+
+export interface LaneRiskAnswer {
+  readonly mirror: string;
+  readonly topic: string;
+  readonly lane: string;
+  readonly next: string | null;
+  readonly end: string | null;
+  readonly records: number | null;
+}
+
+export interface FailoverPlanAnswer {
+  readonly link: string;
+  readonly from: string;
+  readonly to: string;
+  readonly kind: string;
+  readonly sourceAt: string;
+  readonly sourceAway: string | null;
+  readonly groups: readonly GroupAnswer[];
+  readonly atRisk: readonly LaneRiskAnswer[];
+  readonly blockers: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+interface PlacedAnswer {
+  readonly kind: string;
+  readonly rereads: number | null;
+}
+
+export interface FailoverAnswer {
+  readonly id: string;
+  readonly link: string;
+  readonly kind: string;
+  readonly state: 'running' | 'done' | 'failed' | 'aborted';
+  readonly step: string;
+  readonly steps: readonly {
+    readonly step: string;
+    readonly startedAt: string;
+    readonly endedAt: string | null;
+    readonly detail: string;
+  }[];
+  readonly plan: FailoverPlanAnswer;
+  readonly certificate: {
+    readonly groups: readonly {
+      readonly group: string;
+      readonly targetGroup: string;
+      readonly topic: string;
+      readonly targetTopic: string;
+      readonly predicted: PlacedAnswer | null;
+      readonly actual: PlacedAnswer;
+      readonly state: string;
+    }[];
+    readonly recordsLeftBehind: number | null;
+    readonly leftBehind: readonly LaneRiskAnswer[];
+    readonly unseenSeconds: number;
+    readonly pausedMirrors: readonly string[];
+  } | null;
+  readonly trouble: TroubleAnswer | null;
+}
+
+export interface FailbackListingAnswer {
+  readonly id: string;
+  readonly since: string;
+  readonly records: number;
+  readonly unkeyed: number;
+  readonly keys: number;
+  readonly untracked: number;
+  readonly conflicts: number;
+  readonly lanes: readonly {
+    readonly mirror: string;
+    readonly topic: string;
+    readonly lane: string;
+    readonly from: string;
+    readonly end: string;
+    readonly records: number;
+    readonly stored: number;
+    readonly fromTarget: number;
+  }[];
+  readonly listed: readonly {
+    readonly topic: string;
+    readonly lane: string;
+    readonly position: string;
+    readonly time: string;
+    readonly key: string | null;
+  }[];
+  readonly keyList: readonly {
+    readonly topic: string;
+    readonly key: string;
+    readonly records: number;
+    readonly newest: string;
+    readonly onTarget: number;
+    readonly newestOnTarget: string | null;
+  }[];
+  readonly notes: readonly string[];
+}
+
+export interface FailbackAnswer {
+  readonly link: string;
+  readonly from: string;
+  readonly to: string;
+  readonly state: string;
+  readonly phase: string;
+  readonly policy: string | null;
+  readonly reviewTopic: string | null;
+  readonly topic: string;
+  readonly read: number;
+  readonly reviewed: number;
+  readonly resumed: readonly string[];
+  readonly listing: FailbackListingAnswer | null;
+  readonly next: readonly string[];
+  readonly trouble: TroubleAnswer | null;
+}

@@ -12,7 +12,12 @@ export interface Wiring {
   run(config: Config): Promise<number>;
   /** Whether the state store could be used; never rejects, and leaves nothing in it. */
   checkState(config: Config): Promise<CheckItem>;
-  openClusters(config: Config): { readonly clusters: ReadonlyMap<string, Cluster>; close(): Promise<void> };
+  openClusters(config: Config): OpenClusters | Promise<OpenClusters>;
+}
+
+export interface OpenClusters {
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  close(): Promise<void>;
 }
 
 /** What every verb gets. */

@@ -4,6 +4,9 @@ import { IsthmusError } from '../errors.ts';
 import { CliError, EXIT, type ExitCode, type Io } from './io.ts';
 import type { CliContext, Wiring } from './options.ts';
 import { addCheck } from './verbs/check.ts';
+import { addFailback } from './verbs/failback.ts';
+import { addFailover } from './verbs/failover.ts';
+import { addGroups, addTranslate } from './verbs/groups.ts';
 import { addLanes } from './verbs/lanes.ts';
 import { addMirrors } from './verbs/mirrors.ts';
 import { addRun } from './verbs/run.ts';
@@ -37,6 +40,10 @@ function createProgram(context: CliContext): Command {
   addCheck(program, context);
   addMirrors(program, context);
   addLanes(program, context);
+  addGroups(program, context);
+  addTranslate(program, context);
+  addFailover(program, context);
+  addFailback(program, context);
   addVerify(program, context);
   return program;
 }

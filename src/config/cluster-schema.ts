@@ -1,5 +1,15 @@
 import { z } from 'zod';
-import { formatHostPort, type HostPort, name, type Parsed, parseHostPort, sameAddressKey, textField } from './fields.ts';
+import {
+  formatDuration,
+  formatHostPort,
+  type HostPort,
+  name,
+  type Parsed,
+  parseDuration,
+  parseHostPort,
+  sameAddressKey,
+  textField,
+} from './fields.ts';
 import { readSection } from './issues.ts';
 import { closest, type Finding, type Path } from './problems.ts';
 import type { ClusterType } from './topic-patterns.ts';
@@ -53,6 +63,18 @@ const adminUrl = textField('must be an http:// or https:// address', (text): Par
     : { wrong: 'must end after the host and port', hint };
 });
 
+/** What proxies take as an invisible duration, and somewhat more at either end. */
+const MIN_POP_WINDOW = 10_000;
+const MAX_POP_WINDOW = 24 * 3_600_000;
+const MUST_BE_WINDOW = `must be a duration from ${formatDuration(MIN_POP_WINDOW)} to ${formatDuration(MAX_POP_WINDOW)}`;
+
+const popWindow = textField(MUST_BE_WINDOW, (text): Parsed<number> => {
+  const millis = parseDuration(text);
+  return millis === undefined || millis < MIN_POP_WINDOW || millis > MAX_POP_WINDOW
+    ? { wrong: MUST_BE_WINDOW, hint: 'for example 60s' }
+    : { value: millis };
+});
+
 const text = z.string().min(1);
 const PEM = 'path of a PEM file, or the PEM text itself';
 
@@ -90,6 +112,11 @@ const rocketmq = z.strictObject({
     .optional()
     .meta({ description: 'For clusters with access control.' }),
   tls: tls.optional().meta({ description: 'Speaks TLS when present; {} trusts what the system trusts.' }),
+  popWindow: popWindow.prefault('60s').meta({
+    description:
+      'For groups of gRPC (POP) consumers that follow to another cluster: longer, by 10 s and more, than their consumers may have a message without acknowledging it.',
+    examples: ['60s'],
+  }),
 });
 
 const rocketmqProxy = z.strictObject({
@@ -180,6 +207,7 @@ function readRocketmq(raw: unknown, base: Path): ClusterReading {
         ? undefined
         : { accessKey: whole.auth.accessKey, secretKey: whole.auth.secretKey, securityToken: whole.auth.securityToken },
     tls: tlsConfig(whole.tls),
+    popWindowMillis: whole.popWindow,
   };
   return { config, type: 'rocketmq', addresses, findings: all };
 }

@@ -2,7 +2,9 @@ import type { z } from 'zod';
 import { closest, type Finding, type Path } from './problems.ts';
 
 /** Fields of the design that are known and come later. */
-const NOT_YET = new Set(['groups', 'captures', 'driver']);
+const NOT_YET = new Set(['captures', 'driver']);
+/** Fields that are known elsewhere, and where. */
+const ELSEWHERE: Readonly<Record<string, string>> = { groups: 'it belongs to the link, beside "mirrors"' };
 
 const KINDS: Readonly<Record<string, string>> = {
   string: 'a text',
@@ -30,9 +32,7 @@ function unknownKey(path: Path, key: string, known: readonly string[]): Finding 
   );
   const hint = NOT_YET.has(key)
     ? `this version does not have "${key}" yet; leave it out`
-    : guess === undefined
-      ? `known here: ${known.join(', ')}`
-      : `did you mean "${guess}"?`;
+    : (ELSEWHERE[key] ?? (guess === undefined ? `known here: ${known.join(', ')}` : `did you mean "${guess}"?`));
   return { path: [...path, key], message: 'is not a known key', hint, atKey: true, plain: true };
 }
 

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import type { MirrorSpec } from '../model/mirror-spec.ts';
 import { findCollision } from '../model/topic-overlap.ts';
 import type { ClusterReading } from './cluster-schema.ts';
+import { failoverConfig, failoverRule } from './failover-rule.ts';
 import { name } from './fields.ts';
+import { groupsConfig, groupsRule } from './groups-rule.ts';
 import { readSection } from './issues.ts';
 import { mirrorSchema } from './mirror-fields.ts';
 import { type MirrorContext, type MirrorReading, readMirror } from './mirror-schema.ts';
@@ -12,6 +14,8 @@ import type { LinkConfig } from './types.ts';
 const link = z.strictObject({
   from: name.meta({ description: 'Name of the source cluster.', examples: ['rmq-east'] }),
   to: name.meta({ description: 'Name of the target cluster.', examples: ['pulsar-west'] }),
+  groups: groupsRule.optional(),
+  failover: failoverRule.optional(),
   mirrors: z.record(name, z.unknown()).prefault({}).meta({ description: 'Mirrors by name. More can be added at runtime.' }),
 });
 
@@ -107,7 +111,16 @@ export function readLink(
   ];
   const specs = [...mirrors.values()].map((mirror) => mirror.spec).filter((spec): spec is MirrorSpec => spec !== undefined);
   const config =
-    whole === undefined || all.length > 0 ? undefined : { name: linkName, from: whole.from, to: whole.to, mirrors: specs };
+    whole === undefined || all.length > 0
+      ? undefined
+      : {
+          name: linkName,
+          from: whole.from,
+          to: whole.to,
+          groups: groupsConfig(whole.groups),
+          failover: failoverConfig(whole.failover),
+          mirrors: specs,
+        };
   return { config, findings: all };
 }
 

@@ -60,6 +60,8 @@ export interface RocketmqClusterConfig {
     | { readonly accessKey: string; readonly secretKey: string; readonly securityToken: string | undefined }
     | undefined;
   readonly tls: TlsConfig | undefined;
+  /** So long ago a POP group's place has to be to count, milliseconds. */
+  readonly popWindowMillis: number;
 }
 
 /** A RocketMQ cluster that is reached only through its gRPC proxy. */

@@ -32,9 +32,11 @@ export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
   /** With `{name}` for parameters; each is described in PARAMETERS. */
   readonly path: string;
-  readonly tag: 'mirrors' | 'verifications' | 'clusters' | 'process';
+  readonly tag: 'mirrors' | 'groups' | 'verifications' | 'clusters' | 'process';
   readonly summary: string;
   readonly description?: string;
+  /** Parameters of the query; all are required. */
+  readonly query?: Readonly<Record<string, { readonly description: string; readonly example: string }>>;
   readonly body?: { readonly schema: BodySchema; readonly example: unknown };
   /** Answers by status; `undefined` has no body. Errors are added for all operations alike. */
   readonly responses: Readonly<
@@ -55,6 +57,7 @@ const PARAMETERS: Readonly<Record<string, { readonly description: string; readon
   topic: { description: 'Name of a topic, percent-encoded.', example: 'orders-eu' },
   link: { description: 'Name of a link.', example: 'east-west' },
   mirror: { description: 'Name of a mirror.', example: 'orders' },
+  group: { description: 'Name of a consumer group or subscription, percent-encoded.', example: 'billing' },
   id: { description: 'What POST has answered.', example: '1-k3x9qa' },
 };
 
@@ -92,14 +95,22 @@ async function withDeadline(clock: Clock, work: Response | Promise<Response>): P
   }
 }
 
-function parametersOf(path: string): object[] {
-  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => ({
+function parametersOf({ path, query = {} }: Operation): object[] {
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => ({
     name,
     in: 'path',
     required: true,
     schema: { type: 'string' },
     ...PARAMETERS[name],
   }));
+  const inQuery = Object.entries(query).map(([name, about]) => ({
+    name,
+    in: 'query',
+    required: true,
+    schema: { type: 'string' },
+    ...about,
+  }));
+  return [...inPath, ...inQuery];
 }
 
 function document(app: OpenAPIHono<ApiEnv>, operation: Operation): void {
@@ -124,7 +135,7 @@ function document(app: OpenAPIHono<ApiEnv>, operation: Operation): void {
     ),
     ...(operation.description === undefined ? {} : { description: operation.description }),
     ...(operation.open === true ? { security: [] } : {}),
-    parameters: parametersOf(operation.path) as never,
+    parameters: parametersOf(operation) as never,
     ...(body === undefined
       ? {}
       : {

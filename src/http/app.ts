@@ -3,6 +3,9 @@ import { IsthmusError } from '../errors.ts';
 import { type HttpDeps, json, mount, type Operation } from './api.ts';
 import { type ApiEnv, guard, logFailure, observe, problemResponse } from './guard.ts';
 import { clusterOperations } from './routes/clusters.ts';
+import { failbackComponents, failbackOperations } from './routes/failback.ts';
+import { failoverComponents, failoverOperations } from './routes/failover.ts';
+import { groupOperations } from './routes/groups.ts';
 import { mirrorComponents, mirrorOperations } from './routes/mirrors.ts';
 import { processOperations } from './routes/process.ts';
 import { replayComponents, replayOperations } from './routes/replays.ts';
@@ -16,7 +19,13 @@ function describe(app: HttpApp, version: string): object {
     scheme: 'bearer',
     description: 'A token of http.tokens in the configuration.',
   });
-  for (const [name, schema] of Object.entries({ ...mirrorComponents, ...replayComponents, ...verificationComponents }))
+  for (const [name, schema] of Object.entries({
+    ...mirrorComponents(),
+    ...failoverComponents,
+    ...failbackComponents,
+    ...replayComponents,
+    ...verificationComponents,
+  }))
     app.openAPIRegistry.registerComponent('schemas', name, schema);
   return app.getOpenAPI31Document({
     openapi: '3.1.0',
@@ -30,6 +39,7 @@ function describe(app: HttpApp, version: string): object {
     security: [{ token: [] }],
     tags: [
       { name: 'mirrors', description: 'Which topics of a link are mirrored, under which names, with which rules.' },
+      { name: 'groups', description: 'Consumer groups and subscriptions that follow their topics.' },
       { name: 'verifications', description: 'Whether source and target of a mirror hold the same.' },
       { name: 'clusters', description: 'What is there, as the cluster itself says.' },
       { name: 'process', description: 'Health, readiness and metrics.' },
@@ -40,6 +50,8 @@ function describe(app: HttpApp, version: string): object {
 /** The HTTP API. */
 export function createHttpApp(deps: HttpDeps): HttpApp {
   const app: HttpApp = new OpenAPIHono<ApiEnv>();
+  // Made when somebody asks for it: to describe all this takes a tenth of a start.
+  let document: object | undefined;
   const openapi: Operation = {
     method: 'get',
     path: '/openapi.json',
@@ -47,12 +59,15 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
     summary: 'This document',
     open: true,
     responses: { 200: { description: 'OpenAPI 3.1.', schema: z.looseObject({ openapi: z.string() }) } },
-    handle: () => json(document),
+    handle: () => json((document ??= describe(app, deps.version))),
   };
   const operations = [
     ...mirrorOperations(deps),
     ...replayOperations(deps),
     ...verificationOperations(deps),
+    ...groupOperations(deps),
+    ...failoverOperations(deps),
+    ...failbackOperations(deps),
     ...clusterOperations(deps),
     ...processOperations(deps),
     openapi,
@@ -68,6 +83,5 @@ export function createHttpApp(deps: HttpDeps): HttpApp {
   app.notFound((context) =>
     problemResponse(context, new IsthmusError('NOT_FOUND', 'serving a request: there is no such path; /openapi.json lists all')),
   );
-  const document = describe(app, deps.version);
   return app;
 }

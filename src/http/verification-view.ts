@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import type { DifferenceStatus, VerificationStatus } from '../control/verification-api.ts';
+import type { DifferenceStatus, VerificationStatus } from '../control/verification/api.ts';
 import { isoTime, time, troubleView, viewTrouble } from './views.ts';
 
 const count = z.int().min(0);

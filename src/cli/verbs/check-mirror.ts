@@ -1,7 +1,8 @@
 import { isRetryTopic } from '../../config/topic-patterns.ts';
 import type { ClusterConfig, Config, LinkConfig } from '../../config/types.ts';
 import type { DedupRule, MirrorSpec } from '../../model/mirror-spec.ts';
-import { takesTopic, targetTopicOf } from '../../model/topic-name.ts';
+import { deadLetterTopicOf, takesTopic, targetTopicOf } from '../../model/topic-name.ts';
+import { type Capabilities, rulesBeyond } from '../../spi/capabilities.ts';
 import type { CheckItem, Cluster } from '../../spi/cluster.ts';
 
 /** A topic that a mirror takes now, with the name that it gets. */
@@ -9,6 +10,8 @@ export interface MirroredTopic {
   readonly source: string;
   readonly target: string;
   readonly refused: string | undefined;
+  /** Where records go that the target refuses, if that topic has to be there beforehand. */
+  readonly deadLetterTopic?: string | undefined;
 }
 
 export interface MirrorCheck {
@@ -29,18 +32,54 @@ function duration(millis: number): string {
   return millis % (60 * MINUTE) === 0 ? `${millis / 60 / MINUTE} h` : `${Math.round(millis / MINUTE)} min`;
 }
 
-function dedupNote(dedup: DedupRule | undefined): CheckItem {
+function dedupNote(dedup: DedupRule | undefined, exact: boolean): CheckItem {
   if (dedup === undefined)
     return note(
       'info',
       'dedup window',
-      'off: exactly once comes from the marks in the target; producers that send twice are not noticed',
+      exact
+        ? 'off: exactly once comes from the marks in the target; producers that send twice are not noticed'
+        : 'off: records that are sent again, by the mirror or by their producers, are not noticed',
     );
   const { windowMillis, maxIds, id, onStateLoss } = dedup;
   const by = id.kind === 'property' ? `the property ${id.name}` : id.kind;
   const loss =
     onStateLoss === 'stop' ? 'it stops while the state is away' : 'it goes on without the window while the state is away';
   return note('info', 'dedup window', `${duration(windowMillis)}, at most ${maxIds} ids per topic, by ${by}; ${loss}`);
+}
+
+/** What becomes of records that are handed out or sent twice, where that is not "once, in the order of their lane". */
+function deliveryNotes(source: Capabilities, target: Capabilities): CheckItem[] {
+  const notes: CheckItem[] = [];
+  if (!source.exactPositions)
+    notes.push(
+      note(
+        'warning',
+        'delivery',
+        'the driver of its source tells no positions: a restart gives records again, behind later ones; dedup: { id: producer } leaves them out',
+      ),
+    );
+  if (target.stores === 'at-least-once')
+    notes.push(
+      note(
+        'warning',
+        'delivery',
+        'the driver of its target cannot look at what is stored: after a doubt or a restart records are stored again',
+      ),
+    );
+  if (target.stores === 'once-if-deduplicated')
+    notes.push(
+      note(
+        'warning',
+        'delivery',
+        'the client of its target sends again by itself: exactly once only where the target topic deduplicates',
+      ),
+    );
+  if (!target.choosesPartition)
+    notes.push(
+      note('info', 'order', 'the target itself chooses the queue: order is kept per key, and per lane for records without one'),
+    );
+  return notes;
 }
 
 /** How long the target keeps what is mirrored, as far as the mirror decides on it. */
@@ -69,24 +108,43 @@ async function keyOrderNotes(spec: MirrorSpec, topics: readonly MirroredTopic[],
   });
 }
 
+/** Topics that a mirror takes although nobody lists them. */
+function namedOutright({ topics }: MirrorSpec): string[] {
+  return topics.filter((topic) => !/[*?]/.test(topic));
+}
+
 /** What a mirror would do now. `known`: the topics of its source, undefined when that could not be asked. */
 export async function checkMirror(
   config: Config,
   link: LinkConfig,
   spec: MirrorSpec,
   known: readonly string[] | undefined,
-  target: Cluster | undefined,
+  { source, target }: { readonly source: Cluster | undefined; readonly target: Cluster | undefined },
 ): Promise<MirrorCheck> {
-  const source = config.clusters[link.from]?.type;
+  const kind = config.clusters[link.from]?.type ?? 'rocketmq';
   const topics = known
-    ?.filter((topic) => takesTopic(spec, topic) && (spec.retryTopics || !isRetryTopic(source ?? 'rocketmq', topic)))
+    ?.concat(source?.capabilities.listsTopics === false ? namedOutright(spec) : [])
+    .filter((topic) => takesTopic(spec, topic) && (spec.retryTopics || !isRetryTopic(kind, topic)))
     .map((topic) => {
       const renamed = targetTopicOf(spec, topic);
-      return { source: topic, target: renamed, refused: target?.sink?.refusesTopicName(renamed) };
+      const needsLetters = target?.capabilities.createsTopics === false && spec.onBadRecord === 'dead-letter';
+      return {
+        source: topic,
+        target: renamed,
+        refused: target?.sink?.refusesTopicName(renamed),
+        ...(needsLetters ? { deadLetterTopic: deadLetterTopicOf(spec, topic) } : {}),
+      };
     });
   const merged = topics?.filter(({ target: name }, i) => topics.findIndex((other) => other.target === name) < i) ?? [];
+  const exact = source?.capabilities.exactPositions !== false && target?.capabilities.stores !== 'at-least-once';
   const notes = [
-    dedupNote(spec.dedup),
+    ...(source === undefined ? [] : rulesBeyond(source.capabilities, spec)).map((detail) => ({
+      what: 'rules',
+      ok: false,
+      detail,
+    })),
+    ...(source === undefined || target === undefined ? [] : deliveryNotes(source.capabilities, target.capabilities)),
+    dedupNote(spec.dedup, exact),
     retentionNote(spec, config.clusters[link.to]?.type),
     ...merged.map(({ source: topic, target: name }) => ({
       what: `name ${name}`,

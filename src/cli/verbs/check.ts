@@ -40,8 +40,10 @@ async function listTopics(config: Config, clusters: Clusters): Promise<ReadonlyM
   const sources = [...new Set(config.links.map((link) => link.from))];
   const lists = await Promise.all(
     sources.map(async (name) => {
-      const retryTopics = config.links.some((link) => link.from === name && link.mirrors.some((spec) => spec.retryTopics));
-      const listing = clusters.get(name)?.admin.listTopics({ retryTopics }) ?? Promise.resolve([]);
+      const specs = config.links.flatMap((link) => (link.from === name ? link.mirrors : []));
+      const retryTopics = specs.some((spec) => spec.retryTopics);
+      const globs = specs.flatMap((spec) => spec.topics);
+      const listing = clusters.get(name)?.admin.listTopics({ retryTopics, globs }) ?? Promise.resolve([]);
       return [name, await withDeadline(listing).catch(() => undefined)] as const;
     }),
   );
@@ -55,7 +57,11 @@ function topicsOf(config: Config, mirrors: readonly MirrorCheck[], cluster: stri
       .filter((link) => link[end] === cluster)
       .flatMap((link) => mirrors.filter(({ mirror }) => mirror.startsWith(`${link.name}/`)).flatMap(({ topics = [] }) => topics));
   const few = (names: readonly string[]): string[] => [...new Set(names)].slice(0, MAX_TOPICS);
-  return { reads: few(of('from').map(({ source }) => source)), writes: few(of('to').map(({ target }) => target)) };
+  const writes = of('to').flatMap(({ target, deadLetterTopic }) => [
+    target,
+    ...(deadLetterTopic === undefined ? [] : [deadLetterTopic]),
+  ]);
+  return { reads: few(of('from').map(({ source }) => source)), writes: few(writes) };
 }
 
 async function checkCluster(name: string, cluster: Cluster, topics: CheckTopics): Promise<ClusterCheck> {
@@ -111,7 +117,12 @@ async function check(config: Config, clusters: Clusters, state: Promise<CheckIte
   const topics = await listTopics(config, clusters);
   const mirrors = await Promise.all(
     config.links.flatMap((link) =>
-      link.mirrors.map((spec) => checkMirror(config, link, spec, topics.get(link.from), clusters.get(link.to))),
+      link.mirrors.map((spec) =>
+        checkMirror(config, link, spec, topics.get(link.from), {
+          source: clusters.get(link.from),
+          target: clusters.get(link.to),
+        }),
+      ),
     ),
   );
   const checks = await Promise.all(
@@ -133,7 +144,7 @@ export function addCheck(program: Command, { io, wiring, endWith }: CliContext):
     );
   fileOptions(command).action(async (options: { config: string; json?: boolean }) => {
     const config = loadConfig(options.config, io.environment);
-    const opened = wiring.openClusters(config);
+    const opened = await wiring.openClusters(config);
     try {
       const result = await check(config, opened.clusters, wiring.checkState(config));
       const problems = problemsOf(result);

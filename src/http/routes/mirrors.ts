@@ -14,7 +14,7 @@ import { laneView, mirrorView, viewLane, viewMirror } from '../views.ts';
 const PATH = '/v1/mirrors/{link}/{mirror}';
 
 /** Schemas that come from the one of the configuration file. */
-export const mirrorComponents: Readonly<Record<string, object>> = (() => {
+export function mirrorComponents(): Readonly<Record<string, object>> {
   const named = mirrorSchema.extend({
     link: z.string().meta({ description: 'The link that the mirror belongs to.', examples: ['east-west'] }),
     name: z.string().meta({ description: 'Name of the mirror in its link.', examples: ['orders'] }),
@@ -29,7 +29,7 @@ export const mirrorComponents: Readonly<Record<string, object>> = (() => {
     return rest;
   };
   return { NewMirror: schemaOf(named), MirrorChange: schemaOf(change) };
-})();
+}
 
 function keyOf(context: ApiContext): MirrorKey {
   return { link: nameParameter(context, 'link'), mirror: nameParameter(context, 'mirror') };

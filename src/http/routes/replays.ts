@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { readSection } from '../../config/issues.ts';
 import { toProblems } from '../../config/problems.ts';
-import type { ReplayRequest, ReplayStatus } from '../../control/replay-api.ts';
+import type { ReplayRequest, ReplayStatus } from '../../control/replay/api.ts';
 import type { MirrorKey } from '../../spi/state-store.ts';
 import { type ApiContext, type HttpDeps, json, nameParameter, type Operation } from '../api.ts';
 import { readJsonBody } from '../body.ts';

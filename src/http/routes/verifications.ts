@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { name, parseTime, textField } from '../../config/fields.ts';
 import { readSection } from '../../config/issues.ts';
 import { toProblems } from '../../config/problems.ts';
-import type { VerificationRequest } from '../../control/verification-api.ts';
+import type { VerificationRequest } from '../../control/verification/api.ts';
 import { IsthmusError } from '../../errors.ts';
 import { type ApiContext, type HttpDeps, json, type Operation } from '../api.ts';
 import { readJsonBody } from '../body.ts';
