@@ -16,6 +16,7 @@ export function metricsDocument(): string {
 
 ${table('Lanes', ofScope('lane'))}
 ${table('Mirrors', ofScope('mirror'))}
+${table('Consumer groups', [...ofScope('group'), ...ofScope('link')])}
 ${table('The process', ofScope('process'))}
 Buckets of \`${CATALOGUE.storeLatency.name}\`, in seconds: ${LATENCY_BUCKETS.join(', ')}.
 `;

@@ -1,7 +1,7 @@
 /** What `npm run bench -- DIRECTION` does: see docs/BENCHMARKS.md for what is measured and how. */
 import { type Bed, type Report, withBed } from './bed.ts';
 import { compare, type Row } from './compare.ts';
-import type { Direction, DirectionName } from './directions.ts';
+import { type Direction, type DirectionName, geoCount } from './directions.ts';
 import { type Geo, measureGeo } from './geo.ts';
 import { type Idle, measureIdle } from './idle.ts';
 import { type Latency, measureLatency } from './latency.ts';
@@ -69,7 +69,10 @@ export async function measure(direction: Direction, options: Options): Promise<R
       idle: await part('idle', async () => await measureIdle(bed, idleTopics, options.quick ? 10 : 40)),
       memory: await part('memory', async () => await measureMemory(bed, lanes, 1)),
       ceilings,
-      geo: geoCase === undefined ? null : await part('geo', async () => await measureGeo(bed, geoCase, options.runs)),
+      geo:
+        geoCase === undefined
+          ? null
+          : await part('geo', async () => await measureGeo(bed, { ...geoCase, count: geoCount / scale }, options.runs)),
     };
   });
 }

@@ -9,7 +9,7 @@ import { pulsarVersion, rocketmqVersion } from './artifacts.ts';
 import { BrokersError, type Report } from './errors.ts';
 import { type Check, namesrvCheck, serverCheck, untilReady } from './probe.ts';
 import type { Provider, ServerStatus } from './provider.ts';
-import { pulsarJvmEnv, standaloneArgs, standaloneProperties } from './pulsar.ts';
+import { pulsarFiles, pulsarJvmEnv, standaloneArgs, standaloneProperties } from './pulsar.ts';
 import { redisArgs } from './redis.ts';
 import { brokerArgs, brokerJvm, brokerMain, namesrvArgs, namesrvJvm, namesrvMain, rocketmqFiles } from './rocketmq.ts';
 import {
@@ -77,6 +77,11 @@ export function dockerProvider(options: DockerOptions): Provider {
     },
     logs: async (name) => await lastWords(await serverContainer(name)),
     kill: async (name) => void (await (await serverContainer(name)).kill({ signal: 'SIGKILL' })),
+    crash: async (name) => {
+      const client = await engine();
+      const containers = await Promise.all(specsOf(name).map(async (spec) => await find(client, spec)));
+      await Promise.all(containers.map(async (container) => await container?.kill({ signal: 'SIGKILL' })));
+    },
     stop: async (name) => void (await (await serverContainer(name)).stop({ t: stopLimitSeconds })),
     pause: async (name) => void (await (await serverContainer(name)).pause()),
     resume: async (name) => void (await (await serverContainer(name)).unpause()),
@@ -187,7 +192,7 @@ function containersOf(endpoints: Endpoints, offset: number): readonly ContainerS
     case 'rocketmq':
       return rocketmqContainers(endpoints, offset);
     case 'pulsar': {
-      const prefixed = Object.entries(standaloneProperties(endpoints, everywhere)).map(([key, value]) => [
+      const prefixed = Object.entries(standaloneProperties(endpoints, home, everywhere)).map(([key, value]) => [
         `PULSAR_PREFIX_${key}`,
         value,
       ]);
@@ -198,6 +203,7 @@ function containersOf(endpoints: Endpoints, offset: number): readonly ContainerS
           image: `apachepulsar/pulsar:${pulsarVersion}`,
           entrypoint: ['sh', '-c', `bin/apply-config-from-env.py conf/standalone.conf && ${start}`],
           env: { ...pulsarJvmEnv, ...Object.fromEntries(prefixed) },
+          files: pulsarFiles(endpoints),
           check: serverCheck(endpoints),
         },
       ];

@@ -56,6 +56,10 @@ export function localProvider(options: LocalOptions): Provider {
     status: async (names) => await Promise.all(names.map(async (name) => await statusOf(specOf(name)))),
     logs: async (name) => tailOfLogs(specOf(name)),
     kill: async (name) => await killHard(pidFile(specOf(name), serverProcess(specOf(name)))),
+    crash: async (name) => {
+      const spec = specOf(name);
+      await Promise.all(spec.processes.map(async (process) => await killHard(pidFile(spec, process))));
+    },
     stop: async (name) => await terminate(pidFile(specOf(name), serverProcess(specOf(name))), stopLimitMs),
     pause: async (name) => signalServer(specOf(name), 'SIGSTOP'),
     resume: async (name) => signalServer(specOf(name), 'SIGCONT'),

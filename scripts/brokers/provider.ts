@@ -22,6 +22,8 @@ export type Provider = {
   readonly logs: (name: ServerName) => Promise<string>;
   /** SIGKILL for the server process; a RocketMQ cluster keeps its namesrv. */
   readonly kill: (name: ServerName) => Promise<void>;
+  /** SIGKILL for every process of the server, a namesrv of its own included: its region is gone. */
+  readonly crash: (name: ServerName) => Promise<void>;
   /** SIGTERM for the server process, and SIGKILL after a limit; a RocketMQ cluster keeps its namesrv. */
   readonly stop: (name: ServerName) => Promise<void>;
   /** SIGSTOP: connections stay open, nothing is answered. */

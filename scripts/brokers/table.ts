@@ -6,7 +6,7 @@
  */
 
 export type RocketmqName = 'rmq-east' | 'rmq-east-b' | 'rmq-west' | 'rmq-timer';
-export type PulsarName = 'pulsar-east' | 'pulsar-west';
+export type PulsarName = 'pulsar-east' | 'pulsar-west' | 'pulsar-full';
 export type RedisName = 'redis-east' | 'redis-west';
 export type ServerName = RocketmqName | PulsarName | RedisName;
 
@@ -26,7 +26,14 @@ type RocketmqRow = {
 
 type PulsarRow = {
   readonly kind: 'pulsar';
-  readonly ports: { readonly service: number; readonly admin: number; readonly bookie: number };
+  readonly ports: {
+    readonly service: number;
+    readonly admin: number;
+    readonly bookie: number;
+    /** Ports for TLS; there are some where everything is on that is off by default. */
+    readonly serviceTls?: number;
+    readonly adminTls?: number;
+  };
 };
 
 type RedisRow = { readonly kind: 'redis'; readonly ports: { readonly redis: number } };
@@ -66,6 +73,10 @@ const rocketmqRows: Readonly<Record<RocketmqName, RocketmqRow>> = {
 const pulsarRows: Readonly<Record<PulsarName, PulsarRow>> = {
   'pulsar-east': { kind: 'pulsar', ports: { service: 26650, admin: 28082, bookie: 23181 } },
   'pulsar-west': { kind: 'pulsar', ports: { service: 36650, admin: 38082, bookie: 33181 } },
+  'pulsar-full': {
+    kind: 'pulsar',
+    ports: { service: 46650, admin: 48082, bookie: 43181, serviceTls: 46651, adminTls: 48083 },
+  },
 };
 
 const redisRows: Readonly<Record<RedisName, RedisRow>> = {
@@ -92,6 +103,10 @@ export function isServerName(name: string): name is ServerName {
   return Object.hasOwn(rows, name);
 }
 
+export function isPulsarName(name: ServerName): name is PulsarName {
+  return Object.hasOwn(pulsarRows, name);
+}
+
 const host = '127.0.0.1';
 
 /** A RocketMQ broker of the bed. Addresses are `host:port`. */
@@ -116,6 +131,8 @@ export type PulsarEndpoints = {
   readonly name: PulsarName;
   readonly serviceUrl: string;
   readonly adminUrl: string;
+  /** The same over TLS, where the server speaks it; it then also has transactions and tokens. */
+  readonly tls: { readonly serviceUrl: string; readonly adminUrl: string } | undefined;
   readonly ports: PulsarRow['ports'];
 };
 
@@ -153,8 +170,18 @@ export function rocketmqEndpoints(name: RocketmqName, offset: number): RocketmqE
 
 export function pulsarEndpoints(name: PulsarName, offset: number): PulsarEndpoints {
   const { kind, ports: base } = pulsarRows[name];
-  const ports = { service: base.service + offset, admin: base.admin + offset, bookie: base.bookie + offset };
-  return { kind, name, serviceUrl: `pulsar://${host}:${ports.service}`, adminUrl: `http://${host}:${ports.admin}`, ports };
+  const { serviceTls, adminTls } = base;
+  const plain = { service: base.service + offset, admin: base.admin + offset, bookie: base.bookie + offset };
+  const common = {
+    kind,
+    name,
+    serviceUrl: `pulsar://${host}:${plain.service}`,
+    adminUrl: `http://${host}:${plain.admin}`,
+  };
+  if (serviceTls === undefined || adminTls === undefined) return { ...common, tls: undefined, ports: plain };
+  const ports = { ...plain, serviceTls: serviceTls + offset, adminTls: adminTls + offset };
+  const tls = { serviceUrl: `pulsar+ssl://${host}:${ports.serviceTls}`, adminUrl: `https://${host}:${ports.adminTls}` };
+  return { ...common, tls, ports };
 }
 
 export function redisEndpoints(name: RedisName, offset: number): RedisEndpoints {
@@ -165,12 +192,12 @@ export function redisEndpoints(name: RedisName, offset: number): RedisEndpoints 
 
 /** Endpoints of any server, for code that goes over all of them; the three functions above give the precise type. */
 export function endpointsOf(name: ServerName, offset: number): Endpoints {
-  if (isIn(pulsarRows, name)) return pulsarEndpoints(name, offset);
-  return isIn(redisRows, name) ? redisEndpoints(name, offset) : rocketmqEndpoints(name, offset);
+  if (isPulsarName(name)) return pulsarEndpoints(name, offset);
+  return isRedisName(name) ? redisEndpoints(name, offset) : rocketmqEndpoints(name, offset);
 }
 
-function isIn<N extends ServerName>(some: Readonly<Record<N, unknown>>, name: ServerName): name is N {
-  return Object.hasOwn(some, name);
+function isRedisName(name: ServerName): name is RedisName {
+  return Object.hasOwn(redisRows, name);
 }
 
 /** Ports that a server listens on, also those it opens unasked: a RocketMQ broker adds listenPort - 2 and + 1. */
@@ -198,7 +225,12 @@ export function describeEndpoints(endpoints: Endpoints): readonly string[] {
         `proxy remoting ${endpoints.proxyRemoting}`,
       ];
     case 'pulsar':
-      return [endpoints.serviceUrl, `admin ${endpoints.adminUrl}`, `bookie ${host}:${endpoints.ports.bookie}`];
+      return [
+        endpoints.serviceUrl,
+        `admin ${endpoints.adminUrl}`,
+        `bookie ${host}:${endpoints.ports.bookie}`,
+        ...(endpoints.tls === undefined ? [] : [endpoints.tls.serviceUrl, `admin ${endpoints.tls.adminUrl}`]),
+      ];
     case 'redis':
       return [endpoints.url];
   }

@@ -18,18 +18,21 @@ export type Api = {
   readonly untilUp: (assertRunning: () => void, signal: AbortSignal) => Promise<void>;
   readonly mirrors: () => Promise<readonly Mirror[]>;
   readonly addMirror: (link: string, mirror: object) => Promise<void>;
+  /** Any other request. Resolves with the answer's body; rejects with what was refused. */
+  readonly call: (method: string, path: string, body?: unknown, limitMillis?: number) => Promise<unknown>;
 };
 
 export function connectApi(url: string): Api {
-  const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
+  const call: Api['call'] = async (method, path, body, limitMillis = answerMillis) => {
     const headers = { 'content-type': 'application/json' };
     const json = body === undefined ? {} : { body: JSON.stringify(body) };
-    const response = await fetch(`${url}${path}`, { method, headers, ...json, signal: AbortSignal.timeout(answerMillis) });
+    const response = await fetch(`${url}${path}`, { method, headers, ...json, signal: AbortSignal.timeout(limitMillis) });
     const text = await response.text();
     if (!response.ok) throw new DemoError(`${method} ${path} was answered with ${response.status}: ${text}`);
     return text === '' ? undefined : JSON.parse(text);
   };
   return {
+    call,
     untilUp: async (assertRunning, signal) => {
       const until = performance.now() + readyMillis;
       for (;;) {

@@ -18,7 +18,12 @@ export const steps: readonly Step[] = [
   { part: 'check', run: { script: 'unused' }, what: 'nothing is unused' },
   { part: 'check', run: { project: 'tidy' }, what: 'house rules over the whole tree' },
   { part: 'unit', run: { project: 'unit' }, what: 'functions and codecs, no server' },
-  { part: 'conformance', run: { project: 'conformance' }, what: 'one suite for all state stores' },
+  {
+    part: 'conformance',
+    run: { project: 'conformance' },
+    what: 'one suite for all state stores, one for all drivers: on fake clusters',
+  },
+  { part: 'conformance', run: { project: 'drivers' }, what: 'the suite for drivers on real brokers' },
   { part: 'simulation', run: { project: 'simulation' }, what: 'the heart on a fake cluster with seeded faults' },
   { part: 'integration', run: { project: 'integration' }, what: 'real brokers, killed and restarted' },
   {
