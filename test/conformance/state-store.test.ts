@@ -102,6 +102,15 @@ describe.each(storeKinds)('state store: $name', (kind) => {
   });
 
   describe('checkpoints', () => {
+    it('keeps from where on the index is complete, and what was cut', async () => {
+      const all: Checkpoint[] = [
+        { ...checkpoint('broker-a:0', 10), indexedFrom: offsetPosition(-1), cuts: 'around', otherWays: true },
+        { ...checkpoint('broker-a:1', 20), indexedFrom: entryPosition(5, 7, 2), cuts: 'direct' },
+      ];
+      await store.saveCheckpoints(KEY, all);
+      expect(byLane(await store.loadCheckpoints(KEY))).toEqual(all);
+    });
+
     it('replaces the checkpoints of the lanes given and leaves the others', async () => {
       const a = checkpoint('broker-a:0', 10, { 0: entryPosition(5, 7, 2) });
       const b = checkpoint('broker-a:1', 20, { 1: entryPosition(6, 1), 12: offsetPosition(33) });

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { javaCommand } from '../../scripts/brokers/server.ts';
 import { judge } from '../checkers/verdict.ts';
-import { type Brokers, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOffset } from '../kit/brokers.ts';
+import { type Brokers, isPulsarName, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOffset } from '../kit/brokers.ts';
 import { type ClusterEyes, type ClusterName, clusterEyes } from '../kit/cluster-eyes.ts';
 import { type Eyes, startEyes } from '../kit/eyes.ts';
 import { compileJava } from '../kit/java-program.ts';
@@ -28,9 +28,7 @@ afterAll(async () => {
 const uniqueTopic = (): string => `both-${Date.now().toString(36)}`;
 
 function addressOf(name: ClusterName): string {
-  return name === 'pulsar-east' || name === 'pulsar-west'
-    ? pulsarEndpoints(name, testOffset).serviceUrl
-    : rocketmqEndpoints(name, testOffset).namesrv;
+  return isPulsarName(name) ? pulsarEndpoints(name, testOffset).serviceUrl : rocketmqEndpoints(name, testOffset).namesrv;
 }
 
 async function carryOver(source: ClusterEyes, target: ClusterEyes, topic: string): Promise<void> {

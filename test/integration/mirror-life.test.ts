@@ -6,6 +6,7 @@ import { type Brokers, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOff
 import { type Eyes, startEyes } from '../kit/eyes.ts';
 import { eventually, type MirrorOptions, type MirrorUnderTest, mirrorUnderTest } from '../kit/mirror-under-test.ts';
 import type { PulsarEyes } from '../kit/pulsar-eyes.ts';
+import { setMessageLimit } from '../kit/pulsar-policies.ts';
 import type { RocketmqEyes, RocketmqMessage } from '../kit/rocketmq-eyes.ts';
 
 let brokers: Brokers;
@@ -241,9 +242,7 @@ describe('a record that the target refuses', () => {
   async function prepared(topic: string): Promise<void> {
     await source.createTopic(topic, { queues: 2 });
     await target.createTopic(full(topic), 2);
-    const policy = `${adminUrl}/admin/v2/persistent/public/default/${topic}/maxMessageSize`;
-    await fetch(policy, { method: 'POST', headers: { 'content-type': 'application/json' }, body: String(limitBytes) });
-    await eventually('the limit holds', async () => Number(await (await fetch(policy)).text()) === limitBytes);
+    await setMessageLimit({ adminUrl }, topic, limitBytes);
     const big = { body: 'x'.repeat(2 * limitBytes), keys: 'big', properties: { seq: '5' }, queue: 0 };
     await source.send(topic, [...small(0, 5, 0), big, ...small(6, 10, 0), ...small(10, 15, 1)]);
   }

@@ -29,24 +29,6 @@ async function createUnpartitioned(topic: string): Promise<void> {
 }
 
 describe('a topic that is to exist', () => {
-  it('is created with its partitions, grows, and never shrinks', async () => {
-    const topic = newName();
-    expect(await cluster.admin.describeTopic(topic)).toBeUndefined();
-    expect((await cluster.admin.ensureTopic(topic, 2)).lanes).toHaveLength(2);
-    expect((await cluster.admin.ensureTopic(topic, 2)).lanes).toHaveLength(2);
-    expect((await cluster.admin.ensureTopic(topic, 5)).lanes).toHaveLength(5);
-    expect((await cluster.admin.ensureTopic(topic, 1)).lanes).toHaveLength(5);
-    const description = await cluster.admin.describeTopic(topic);
-    expect(description?.lanes.map(({ lane }) => lane)).toEqual(['0', '1', '2', '3', '4']);
-  });
-
-  it('is created once when several ask at the same time', async () => {
-    const topic = newName();
-    expect(await Promise.all([4, 4, 4, 4].map(async (n) => (await cluster.admin.ensureTopic(topic, n)).lanes.length))).toEqual([
-      4, 4, 4, 4,
-    ]);
-  });
-
   it('is a mismatch when it exists without partitions, and stays as it is', async () => {
     const topic = newName();
     await createUnpartitioned(topic);

@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { parsePosition } from '../../src/model/position.ts';
+import { type Position, parsePosition } from '../../src/model/position.ts';
 import { type Brokers, pulsarEndpoints, startBrokers, testOffset } from '../kit/brokers.ts';
 import { type Eyes, startEyes } from '../kit/eyes.ts';
 import type { PulsarEyes, PulsarMessage, PulsarRow, PulsarSendOptions } from '../kit/pulsar-eyes.ts';
@@ -229,15 +229,19 @@ describe('a place to begin at', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     const between = Date.now();
     await java.send(topic, numbered(3, 3));
+    const latest = await under.source.resolveStart(lane, { kind: 'latest' });
+    const back = async (entries: number): Promise<Position> => (await under.source.back?.(lane, latest, entries)) ?? latest;
     const cases = [
       [atStart, [0, 1, 2, 3, 4, 5]],
       [await under.source.resolveStart(lane, { kind: 'earliest' }), [0, 1, 2, 3, 4, 5]],
       [await under.source.resolveStart(lane, { kind: 'time', time: between }), [3, 4, 5]],
       [await under.source.resolveStart(lane, { kind: 'time', time: 1 }), [0, 1, 2, 3, 4, 5]],
+      [await back(2), [4, 5]],
     ] as const;
-    const latest = await under.source.resolveStart(lane, { kind: 'latest' });
     const future = await under.source.resolveStart(lane, { kind: 'time', time: Date.now() + 60_000 });
     expect(future).toEqual(latest);
+    expect(await back(4)).toEqual(await under.source.resolveStart(lane, { kind: 'earliest' }));
+    expect(await back(99)).toEqual(await back(4));
     for (const [from, expected] of cases) {
       const tail = await under.tail(topic, { from });
       await tail.until(expected.length);

@@ -4,7 +4,7 @@ import { openRocketmqGrpc } from '../../src/drivers/rocketmq/grpc/driver.ts';
 import { ByteBudget } from '../../src/lib/byte-budget.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { comparePositions, offsetPosition } from '../../src/model/position.ts';
-import { parseProvenance, plainMarks } from '../../src/model/provenance.ts';
+import { plainMarks } from '../../src/model/provenance.ts';
 import { RecordBatch } from '../../src/model/record-batch.ts';
 import type { Cluster } from '../../src/spi/cluster.ts';
 import type { Stored, WriterOptions } from '../../src/spi/sink.ts';
@@ -170,27 +170,6 @@ describe('a RocketMQ cluster behind its proxy, written', () => {
     await writer.close(20_000);
     return stored;
   };
-
-  it('keeps the order of each key, and gives every message its mark', async () => {
-    const topic = unique();
-    await java.createTopic(topic, { queues: 4, messageType: 'FIFO' });
-    const stored = await write(
-      topic,
-      batchOf(60, (n) => `k${n % 5}`),
-    );
-    expect(stored.reduce((sum, { count }) => sum + count, 0)).toBe(60);
-    const rows = await java.read(topic, { expect: 60 });
-    expect(rows).toHaveLength(60);
-    const ofKey = new Map<string, number[]>();
-    for (const { properties, queue } of rows) {
-      const key = `${properties['__SHARDINGKEY']} in ${queue}`;
-      const mark = parseProvenance(properties['ISTHMUS'] ?? '');
-      expect(mark).toMatchObject({ cluster: 'west', topic: 'orders', lane: '3' });
-      ofKey.set(key, [...(ofKey.get(key) ?? []), mark?.runs[0]?.first.major ?? -1]);
-    }
-    expect(ofKey.size).toBe(5);
-    for (const numbers of ofKey.values()) expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
-  });
 
   it('refuses a topic that does not keep order, and one that does not exist', async () => {
     const topic = unique();

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Network } from '../../src/drivers/rocketmq/network.ts';
+import type { Command, Request } from '../../src/drivers/rocketmq/wire/command.ts';
+import { getMaxOffset, readOffset } from '../../src/drivers/rocketmq/wire/queue-offset.ts';
 import { putTopicConfig } from '../../src/drivers/rocketmq/wire/topic-config.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { FramePool } from '../../src/lib/frame-pool.ts';
@@ -19,6 +21,11 @@ const target = rocketmqEndpoints('rmq-west', testOffset);
 const COUNT = 40_000;
 const ROUNDS = 8;
 const EXACT = { lost: 0, doubled: 0, strangers: 0, inOrder: true };
+/**
+ * For what starts a broker twice. Each start may take three minutes on a busy machine (over 90 s were seen), and a test that is given up goes on killing the broker of
+ * those that follow.
+ */
+const TWO_STARTS_MILLIS = 600_000;
 
 let brokers: Brokers;
 let cluster: WritingCluster;
@@ -96,11 +103,21 @@ async function placesOf(sink: Sink, topic: string): Promise<Map<number, number>>
   return places;
 }
 
-async function setPermission(topic: string, perm: number): Promise<void> {
+async function ask(address: string, request: Request): Promise<Command> {
   const deps = { clock: systemClock, log: memoryLog([]), random: Math.random, marks: plainMarks };
   const network = new Network({ namesrv: [target.namesrv], auth: undefined, tls: undefined }, deps, new FramePool());
-  await network.call(target.broker, putTopicConfig(topic, 1, 1, perm));
+  const answer = await network.call(address, request);
   network.close();
+  expect(answer.code).toBe(0);
+  return answer;
+}
+
+async function setPermission(topic: string, perm: number): Promise<void> {
+  await ask(target.broker, putTopicConfig(topic, 1, 1, perm));
+}
+
+async function endOf(topic: string): Promise<number> {
+  return readOffset(await ask(target.broker, getMaxOffset(topic, 0)));
 }
 
 describe('a writer stores each record once and in order', () => {
@@ -155,7 +172,7 @@ describe('a writer stores each record once and in order', () => {
     expect(await verdictOf(topic, COUNT)).toEqual(EXACT);
   });
 
-  it('when its broker is killed in the middle and started again', async () => {
+  it('when its broker is killed in the middle and started again', { timeout: TWO_STARTS_MILLIS }, async () => {
     const topic = await newTopic();
     await writeThrough(topic, cluster.sink, async (round) => {
       if (round !== 2 && round !== 5) return;
@@ -218,6 +235,29 @@ describe('a topic that becomes read-only', () => {
     await after.until(100);
     await after.writer.close(0);
     expect(await verdictOf(topic, 200)).toEqual(EXACT);
+  });
+
+  it('is noticed in the middle of writing, and written on when it takes messages again', async () => {
+    const topic = await newTopic();
+    const { write, until, writer, failures, troubles } = await openTestWriter(cluster.sink, topic);
+    await write(numbered(0, 100));
+    await until(100);
+    await setPermission(topic, 4);
+    // A route is believed for half a minute, and the broker itself stores what is sent.
+    let next = 100;
+    await eventually('it says why it waits', async () => {
+      await write(numbered(next, ++next));
+      return troubles.some((trouble) => trouble.includes('read-only'));
+    });
+    const end = await endOf(topic);
+    await write(numbered(next, next + 100));
+    await sleep(2_000);
+    expect(await endOf(topic)).toBe(end);
+    await setPermission(topic, 6);
+    await until(next + 100);
+    await writer.close(0);
+    expect(failures).toEqual([]);
+    expect(await verdictOf(topic, next + 100)).toEqual(EXACT);
   });
 });
 

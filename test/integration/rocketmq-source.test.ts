@@ -168,6 +168,8 @@ describe('the RocketMQ source on a real broker', () => {
     expect(await at({ kind: 'time', time: between })).toBe(1);
     expect(await at({ kind: 'time', time: 0 })).toBe(0);
     expect(await at({ kind: 'time', time: Date.now() + 60_000 })).toBe(3);
+    expect((await ours.source.back?.(lane, offsetPosition(3), 2))?.major).toBe(1);
+    expect((await ours.source.back?.(lane, offsetPosition(3), 99))?.major).toBe(0);
   });
 
   it('keeps its place as the offset of a group of its own, which it creates', async () => {

@@ -3,6 +3,7 @@ import { type Brokers, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOff
 import { type Eyes, startEyes } from '../kit/eyes.ts';
 import { eventually, linksUnderTest, type MirrorUnderTest } from '../kit/mirror-under-test.ts';
 import type { PulsarEyes } from '../kit/pulsar-eyes.ts';
+import { setMessageLimit } from '../kit/pulsar-policies.ts';
 import type { RocketmqEyes } from '../kit/rocketmq-eyes.ts';
 
 // Names, filters, transforms and dead letters over two clusters that are both written: official clients write and read.
@@ -98,13 +99,6 @@ async function replay(link: number, name: string, body: object): Promise<Replay>
   return last;
 }
 
-async function limitMessages(topic: string, bytes: number): Promise<void> {
-  const url = `${pulsarAt.adminUrl}/admin/v2/persistent/public/default/${topic}/maxMessageSize`;
-  const headers = { 'content-type': 'application/json' };
-  await eventually('the limit is taken', async () => (await fetch(url, { method: 'POST', headers, body: String(bytes) })).ok);
-  await eventually('the limit shows', async () => (await (await fetch(url)).text()) === String(bytes));
-}
-
 describe('two clusters that are both written', () => {
   it('have names, filters and transforms of their own each way', async () => {
     await east.createTopic(`there-${run}-a`, { queues: 2 });
@@ -152,7 +146,7 @@ describe('dead letters', () => {
   it('of a Pulsar target are put back when the cause is mended, once, as the records that they were', async () => {
     const topic = `large-${run}`;
     await west.createTopic(full(topic), 2);
-    await limitMessages(topic, 100 * 1024);
+    await setMessageLimit(pulsarAt, topic, 100 * 1024);
     await east.createTopic(topic, { queues: 2 });
     const large = { bodyHex: 'ab'.repeat(90_000), keys: 'k' };
     await east.send(
@@ -175,7 +169,7 @@ describe('dead letters', () => {
     const refused = await replay(0, 'large', {});
     expect(refused).toMatchObject({ state: 'failed', trouble: { code: 'RECORD_REFUSED' } });
 
-    await limitMessages(topic, 1024 * 1024);
+    await setMessageLimit(pulsarAt, topic, 1024 * 1024);
     const first = await replay(0, 'large', { limit: 1 });
     expect(first).toMatchObject({ state: 'done', topics: [{ found: 1, replayed: 1 }] });
     const rest = await replay(0, 'large', {});

@@ -9,7 +9,14 @@ import { chooseProvider } from '../../scripts/brokers/cli.ts';
 import type { Report } from '../../scripts/brokers/errors.ts';
 import { parseOffset, type ServerName } from '../../scripts/brokers/table.ts';
 
-export { pulsarEndpoints, redisEndpoints, rocketmqEndpoints, type ServerName } from '../../scripts/brokers/table.ts';
+export { bedCertificate, bedToken } from '../../scripts/brokers/pulsar.ts';
+export {
+  isPulsarName,
+  pulsarEndpoints,
+  redisEndpoints,
+  rocketmqEndpoints,
+  type ServerName,
+} from '../../scripts/brokers/table.ts';
 
 /**
  * Offset of the tests' own brokers: `$ISTHMUS_PORT_OFFSET`, else one that leaves those of `npm run brokers` alone and has all ports below 32768, where Linux takes

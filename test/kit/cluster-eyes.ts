@@ -1,7 +1,7 @@
 /** One face for the eyes on either kind of cluster: what tests of all four directions write and read with. Topics are short names; `full` gives the cluster's own. */
 import type { ServerName } from '../../scripts/brokers/table.ts';
 import type { StoredRow } from '../checkers/row.ts';
-import { pulsarEndpoints, rocketmqEndpoints } from './brokers.ts';
+import { isPulsarName, pulsarEndpoints, rocketmqEndpoints } from './brokers.ts';
 import type { Eyes } from './eyes.ts';
 import type { Arrival } from './follow.ts';
 import type { PulsarEyes } from './pulsar-eyes.ts';
@@ -47,7 +47,7 @@ export type ClusterEyes = {
 
 /** The eyes on a cluster of the bed at a port offset. */
 export function clusterEyes(eyes: Eyes, name: ClusterName, offset: number): ClusterEyes {
-  if (name === 'pulsar-east' || name === 'pulsar-west') {
+  if (isPulsarName(name)) {
     return onPulsar(name, eyes.pulsar(pulsarEndpoints(name, offset)));
   }
   return onRocketmq(name, eyes.rocketmq(rocketmqEndpoints(name, offset).namesrv));
@@ -56,8 +56,7 @@ export function clusterEyes(eyes: Eyes, name: ClusterName, offset: number): Clus
 /** The section of a cluster in a configuration file. */
 export function clusterConfig(name: ClusterName, offset: number): Readonly<Record<string, unknown>> {
   const region = name.slice(name.indexOf('-') + 1);
-  if (name !== 'pulsar-east' && name !== 'pulsar-west')
-    return { type: 'rocketmq', region, namesrv: [rocketmqEndpoints(name, offset).namesrv] };
+  if (!isPulsarName(name)) return { type: 'rocketmq', region, namesrv: [rocketmqEndpoints(name, offset).namesrv] };
   const { serviceUrl, adminUrl } = pulsarEndpoints(name, offset);
   return { type: 'pulsar', region, serviceUrl, adminUrl };
 }

@@ -1,5 +1,5 @@
 /** A whole cluster behind a proxy: for the replicator, while the eyes look at it directly. */
-import { pulsarEndpoints, rocketmqEndpoints } from './brokers.ts';
+import { isPulsarName, pulsarEndpoints, rocketmqEndpoints } from './brokers.ts';
 import { type ClusterName, clusterConfig } from './cluster-eyes.ts';
 import { pulsarDiskFull, rocketmqDiskFull } from './refusals.ts';
 import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
@@ -17,7 +17,7 @@ const portsTried = 40;
  * the address where they asked. Not the admin REST.
  */
 export async function clusterProxy(name: ClusterName, offset: number): Promise<ClusterProxy> {
-  if (name === 'pulsar-east' || name === 'pulsar-west') {
+  if (isPulsarName(name)) {
     const target = { host, port: pulsarEndpoints(name, offset).ports.service };
     const proxy = await tcpProxy({ target, refusal: pulsarDiskFull });
     return { ...proxy, config: { ...clusterConfig(name, offset), serviceUrl: `pulsar://${host}:${proxy.port}` } };

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { javaCommand } from '../../scripts/brokers/server.ts';
 import { compileJava } from './java-program.ts';
+import { type Member, type MemberOptions, startMember } from './members.ts';
 import { type PulsarEyes, pulsarEyes } from './pulsar-eyes.ts';
 import { type RocketmqEyes, rocketmqEyes } from './rocketmq-eyes.ts';
 
@@ -15,6 +16,8 @@ export type Eyes = {
   /** The eyes on one RocketMQ cluster; `namesrv` as host:port, several separated by semicolons. */
   rocketmq(namesrv: string): RocketmqEyes;
   pulsar(endpoints: { readonly serviceUrl: string; readonly adminUrl: string }): PulsarEyes;
+  /** Starts a consumer of the official client that consumes until it is stopped. */
+  member(options: MemberOptions): Promise<Member>;
   /** Ends the JVM. */
   close(): Promise<void>;
 };
@@ -49,6 +52,7 @@ export async function startEyes(): Promise<Eyes> {
     rocketmq: (namesrv) => rocketmqEyes(async (request, onRow) => await ask({ namesrv, ...request }, onRow)),
     pulsar: ({ serviceUrl, adminUrl }) =>
       pulsarEyes(async (request, onRow) => await ask({ serviceUrl, ...request }, onRow), adminUrl),
+    member: async (options) => await startMember(ask, options),
     close: async () => await end(child),
   };
 }

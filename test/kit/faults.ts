@@ -1,6 +1,6 @@
 /** The faults of the matrix: each is let loose on a mirror that runs, and leaves everything running again. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pulsarEndpoints, type ServerName, testOffset } from './brokers.ts';
+import { isPulsarName, pulsarEndpoints, type ServerName, testOffset } from './brokers.ts';
 import type { ClusterEyes } from './cluster-eyes.ts';
 import { eventually } from './mirror-under-test.ts';
 import type { End, Scene, SceneOptions, Way } from './scene.ts';
@@ -123,7 +123,7 @@ function topicUnloaded(end: End): Fault {
 }
 
 async function unload(cluster: ClusterEyes, topic: string): Promise<void> {
-  if (cluster.name !== 'pulsar-east' && cluster.name !== 'pulsar-west') throw new Error(`${cluster.name} has nothing to unload`);
+  if (!isPulsarName(cluster.name)) throw new Error(`${cluster.name} has nothing to unload`);
   const { adminUrl } = pulsarEndpoints(cluster.name, testOffset);
   const answer = await fetch(`${adminUrl}/admin/v2/${cluster.full(topic).replace('://', '/')}/unload`, { method: 'PUT' });
   if (!answer.ok) throw new Error(`unload: ${answer.status} ${await answer.text()}`);

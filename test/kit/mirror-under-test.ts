@@ -17,6 +17,10 @@ export type LinkUnderTest = {
   readonly name: string;
   readonly from: ClusterName;
   readonly to: ClusterName;
+  /** Which consumer groups follow, and how. */
+  readonly groups?: Section;
+  /** What a failover calls. */
+  readonly failover?: Section | object;
   /** Rules by name of mirror: topics, routing, filter, ... */
   readonly mirrors: Readonly<Record<string, Section>>;
 };

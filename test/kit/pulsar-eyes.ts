@@ -14,6 +14,8 @@ export type PulsarRow = {
   readonly hasKey: boolean;
   readonly key: string | null;
   readonly keyIsBase64: boolean;
+  /** The key of a pair of key and value is null. */
+  readonly nullKey: boolean;
   readonly orderingKeyHex: string | null;
   readonly properties: Readonly<Record<string, string>>;
   /** As written: in order, and with names that stand there twice. */
@@ -21,6 +23,8 @@ export type PulsarRow = {
   /** 0: none. */
   readonly eventTime: number;
   readonly publishTime: number;
+  /** When the broker stored it; 0: it does not say. */
+  readonly brokerTime: number;
   /** 0: none. */
   readonly deliverAtTime: number;
   readonly schemaVersionHex: string | null;
@@ -53,6 +57,8 @@ export type PulsarMessage = {
   readonly key?: string;
   /** A key of bytes; the client keeps it as base64. */
   readonly keyHex?: string;
+  /** As of a pair whose key is null. */
+  readonly nullKey?: boolean;
   readonly orderingKeyHex?: string;
   readonly properties?: Readonly<Record<string, string>>;
   readonly eventTime?: number;
@@ -76,6 +82,8 @@ export type PulsarSendOptions = {
   readonly producer?: string;
   /** Encrypts with it: a `data:` URL of a PEM. */
   readonly publicKey?: string;
+  /** In this transaction, of `begin`. */
+  readonly transaction?: number;
   /** The next call with the same options uses the same producers, which saves their opening; one call at a time per partition. */
   readonly keep?: boolean;
 };
@@ -114,6 +122,8 @@ export type ConsumeOptions = {
 export type PulsarReadOptions = {
   /** Leaves `propertyList` empty, which needs a request of its own for each entry. */
   readonly decoded?: boolean;
+  /** Decrypts with it: a `data:` URL of a PEM. */
+  readonly privateKey?: string;
 };
 
 export type PulsarEyes = {
@@ -124,6 +134,9 @@ export type PulsarEyes = {
   /** With its partitions and subscriptions, whoever is connected. */
   deleteTopic(topic: string): Promise<void>;
   /** The entries' order is the messages' order within each partition. */
+  /** Begins a transaction, which ends by itself after 5 minutes; gives its number. */
+  begin(): Promise<number>;
+  end(transaction: number, how: 'commit' | 'abort'): Promise<void>;
   send(topic: string, messages: readonly PulsarMessage[], options?: PulsarSendOptions): Promise<readonly PulsarReceipt[]>;
   load(topic: string, options: PulsarLoadOptions): Promise<number>;
   /** Names of the partitioned topics of a namespace, `tenant/namespace`. */
@@ -132,6 +145,8 @@ export type PulsarEyes = {
   messagesIn(topic: string): Promise<number>;
   /** Every message of the topic, partition by partition, from the earliest to the one that is last now. */
   read(topic: string, options?: PulsarReadOptions): Promise<readonly PulsarRow[]>;
+  /** What each message says by the schema that it names, field by field. */
+  fields(topic: string): Promise<readonly Readonly<Record<string, string | null>>[]>;
   /** The same in short, for large topics; `idProperty` is the property that tells messages apart, default `seq`. */
   readRows(topic: string, options?: { readonly idProperty?: string }): Promise<readonly StoredRow[]>;
   /** Reads all and counts; `idProperty` (default `seq`) has to be a whole number below 2^31. */
@@ -167,6 +182,8 @@ export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
     deleteTopic: async (topic) => {
       await admin('DELETE', `${restPath(topic)}/partitions?force=true`);
     },
+    begin: async () => await ask({ verb: 'pulsar-begin' }),
+    end: async (transaction, how) => await ask({ verb: 'pulsar-end', transaction, commit: how === 'commit' }),
     send: async (topic, messages, options = {}) => await ask({ verb: 'pulsar-send', topic, messages, ...options }),
     load: async (topic, options) => await ask({ verb: 'pulsar-load', topic, ...options }),
     partitionedTopics: async (namespace) => await admin('GET', `persistent/${namespace}/partitioned`),
@@ -180,6 +197,11 @@ export function pulsarEyes(ask: Ask, adminUrl: string): PulsarEyes {
     read: async (topic, options = {}) => {
       const rows: PulsarRow[] = [];
       await ask({ verb: 'pulsar-read', topic, adminUrl, ...options }, (row: PulsarRow) => rows.push(row));
+      return rows;
+    },
+    fields: async (topic) => {
+      const rows: Readonly<Record<string, string | null>>[] = [];
+      await ask({ verb: 'pulsar-fields', topic }, (row: Readonly<Record<string, string | null>>) => rows.push(row));
       return rows;
     },
     readRows: async (topic, options = {}) => {

@@ -1,6 +1,7 @@
 /** The Pulsar driver on a real cluster, as tests read with it. */
 import { createHash, randomUUID } from 'node:crypto';
 import { openPulsar } from '../../src/drivers/pulsar/driver.ts';
+import type { PulsarOptions } from '../../src/drivers/pulsar/options.ts';
 import { ByteBudget } from '../../src/lib/byte-budget.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { entryPosition, formatPosition, type Position } from '../../src/model/position.ts';
@@ -34,7 +35,7 @@ export type PulsarReadRecord = {
   readonly storeTime: number;
   readonly native: Buffer;
   readonly damaged: string | undefined;
-  readonly broughtFrom: string | undefined;
+  readonly broughtFrom: readonly string[] | undefined;
 };
 
 export type PulsarTail = {
@@ -69,12 +70,13 @@ export function pulsarSourceUnderTest(
   endpoints: { readonly serviceUrl: string; readonly adminUrl: string },
   budgetBytes: number = 16 * 1024 * 1024,
   clock: Clock = systemClock,
+  access: Partial<Pick<PulsarOptions, 'auth' | 'tls'>> = {},
 ): PulsarSourceUnderTest {
   const { serviceUrl, adminUrl } = endpoints;
   const log: LogLine[] = [];
-  const options = { serviceUrl, adminUrl, auth: undefined, tls: undefined, listenerName: undefined, inFlightBytes: 2 ** 24 };
+  const base = { serviceUrl, adminUrl, auth: undefined, tls: undefined, listenerName: undefined, inFlightBytes: 2 ** 24 };
   const deps = { clock, log: memoryLog(log), random: Math.random, marks: plainMarks };
-  const cluster = openPulsar('source', options, deps);
+  const cluster = openPulsar('source', { ...base, ...access }, deps);
   const { source } = cluster;
   if (source === undefined) throw new Error('the driver has no source');
   const budget = new ByteBudget(budgetBytes);
@@ -138,6 +140,7 @@ async function collect(reader: LaneReader, { records, gaps, ends }: Seen, gate?:
 function recordOf(batch: RecordBatch, i: number): PulsarReadRecord {
   const flags = batch.flags[i] ?? 0;
   const { whole } = batch;
+  const start = batch.provenanceStart[i] ?? -1;
   return {
     position: formatPosition(batch.positionAt(i)),
     whole,
@@ -146,7 +149,7 @@ function recordOf(batch: RecordBatch, i: number): PulsarReadRecord {
     keyIsBase64: (flags & RecordFlag.keyIsBase64) !== 0,
     orderingKeyHex: hex(batch, batch.orderingKeyStart[i], batch.orderingKeyEnd[i]),
     tag: batch.text(batch.tagStart[i], batch.tagEnd[i]),
-    mark: batch.text(batch.provenanceStart[i], batch.provenanceEnd[i]),
+    mark: start < 0 ? undefined : batch.bytesAt(i).toString('utf8', start, batch.provenanceEnd[i]),
     ordinal: batch.provenanceOrdinal[i] ?? -1,
     propertyList: propertiesOf(batch, i),
     extras: Object.fromEntries(batch.extras?.get(i) ?? []),
@@ -158,7 +161,7 @@ function recordOf(batch: RecordBatch, i: number): PulsarReadRecord {
     bodyLength: batch.bodyLength(i),
     eventTime: batch.eventTime[i] ?? 0,
     storeTime: batch.storeTime[i] ?? 0,
-    native: Buffer.from(batch.bytes.subarray(batch.nativeStart[i], batch.nativeEnd[i])),
+    native: Buffer.from(batch.bytesAt(i).subarray(batch.nativeStart[i], batch.nativeEnd[i])),
     damaged: batch.damaged?.get(i),
     broughtFrom: batch.broughtFrom?.get(i),
   };

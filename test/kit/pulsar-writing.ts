@@ -145,8 +145,10 @@ export async function openTestWriter(sink: Sink, topic: string, options: Partial
         const result = writer.append(batch, i);
         if (result === 'taken') {
           if (++i % flushEvery === 0) writer.flush();
-        } else if (result === 'full') await writer.ready();
-        else throw new Error(result.refused);
+        } else if (result === 'full') {
+          writer.flush();
+          await writer.ready();
+        } else throw new Error(result.refused);
       }
       writer.flush();
       batch.release();

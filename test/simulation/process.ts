@@ -64,6 +64,7 @@ export class SimulatedProcess {
     };
     const leases = remoteLeases(surroundings, this.#clock, random.fork().next);
     this.supervisor = new Supervisor({
+      runHook: async () => undefined,
       windows: remoteWindows(surroundings, this.#clock, random.fork().next),
       leases: new LeaseKeeper({ store: leases, owner: `process ${random.next()}`, clock: this.#clock, log: makeLog(log) }),
       region: 'west',
@@ -182,6 +183,8 @@ export function remoteStore(surroundings: StoreSurroundings, clock: Clock, rando
     loadRegistry: () => call(() => store.loadRegistry()),
     saveRegistryEntry: (entry) => call(() => store.saveRegistryEntry(entry)),
     deleteRegistryEntry: (key) => call(() => store.deleteRegistryEntry(key)),
+    loadNote: (name) => call(() => store.loadNote(name)),
+    saveNote: (name, text) => call(() => store.saveNote(name, text)),
     loadCheckpoints: (key) => call(() => store.loadCheckpoints(key)),
     saveCheckpoints: (key, checkpoints) =>
       call(() => {

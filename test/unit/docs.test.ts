@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
-import { PROPERTY_RULES } from '../../src/drivers/rocketmq/properties.ts';
+import { PROPERTY_RULES } from '../../src/drivers/rocketmq/message/properties.ts';
 import { ERROR_CODES } from '../../src/errors.ts';
 
 const pages = [

@@ -22,16 +22,17 @@ public final class Eyes {
     ExecutorService threads = Executors.newCachedThreadPool();
     Rocket rocket = new Rocket();
     Pulsar pulsar = new Pulsar();
+    Members members = new Members();
     BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (String line = lines.readLine(); line != null; line = lines.readLine()) {
       Call call = new Call(answers, line);
-      threads.execute(() -> answer(call, rocket, pulsar));
+      threads.execute(() -> answer(call, rocket, pulsar, members));
     }
     // Client threads are not daemons; without this the process would outlive the tests.
     Runtime.getRuntime().halt(0);
   }
 
-  private static void answer(Call call, Rocket rocket, Pulsar pulsar) {
+  private static void answer(Call call, Rocket rocket, Pulsar pulsar, Members members) {
     try {
       call.done(switch (call.verb()) {
         case "ping" -> "pong";
@@ -44,12 +45,18 @@ public final class Eyes {
         case "rmq-read" -> rocket.read(call);
         case "rmq-topic-status" -> rocket.topicStatus(call);
         case "rmq-group-offsets" -> rocket.groupOffsets(call);
+        case "pulsar-begin" -> pulsar.begin(call);
+        case "pulsar-end" -> pulsar.end(call);
+        case "pulsar-fields" -> pulsar.fields(call);
         case "pulsar-send" -> pulsar.send(call);
         case "pulsar-load" -> pulsar.load(call);
         case "pulsar-read" -> pulsar.read(call);
         case "pulsar-count" -> pulsar.count(call);
         case "pulsar-tail" -> pulsar.tail(call);
         case "pulsar-consume" -> pulsar.consume(call);
+        case "member-start" -> members.start(call);
+        case "member-look" -> members.look(call);
+        case "member-stop" -> members.stop(call);
         default -> throw new IllegalArgumentException("no such verb: " + call.verb());
       });
     } catch (Throwable error) {

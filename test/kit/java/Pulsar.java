@@ -11,6 +11,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import org.apache.pulsar.client.api.ClientBuilder;
 import org.apache.pulsar.client.api.Consumer;
 import org.apache.pulsar.client.api.Message;
 import org.apache.pulsar.client.api.MessageId;
@@ -19,8 +20,13 @@ import org.apache.pulsar.client.api.Producer;
 import org.apache.pulsar.client.api.PulsarClient;
 import org.apache.pulsar.client.api.PulsarClientException;
 import org.apache.pulsar.client.api.Reader;
+import org.apache.pulsar.client.api.ReaderBuilder;
+import org.apache.pulsar.client.api.Schema;
 import org.apache.pulsar.client.api.SubscriptionInitialPosition;
 import org.apache.pulsar.client.api.SubscriptionType;
+import org.apache.pulsar.client.api.schema.Field;
+import org.apache.pulsar.client.api.schema.GenericRecord;
+import org.apache.pulsar.client.api.transaction.Transaction;
 import org.apache.pulsar.client.impl.MessageImpl;
 import org.apache.pulsar.common.api.proto.KeyValue;
 import org.apache.pulsar.common.api.proto.MessageMetadata;
@@ -31,16 +37,47 @@ final class Pulsar {
 
   private final Map<String, PulsarClient> clients = new ConcurrentHashMap<>();
   private final Map<String, Producer<byte[]>> keptProducers = new ConcurrentHashMap<>();
+  private final Map<String, PulsarClient> transactionClients = new ConcurrentHashMap<>();
+  private final Map<Long, Begun> transactions = new ConcurrentHashMap<>();
+  private final AtomicLong lastTransaction = new AtomicLong();
 
   private PulsarClient client(Call call) {
     return clients.computeIfAbsent(call.text("serviceUrl"), url -> {
       try {
-        return PulsarClient.builder().serviceUrl(url).operationTimeout(30, TimeUnit.SECONDS).build();
+        return builder(url).build();
       } catch (PulsarClientException error) {
         throw new IllegalStateException(error);
       }
     });
   }
+
+  private static ClientBuilder builder(String url) {
+    return PulsarClient.builder().serviceUrl(url).operationTimeout(30, TimeUnit.SECONDS);
+  }
+
+  // --- transactions ---
+
+  /** Begins one; gives a number for it. Messages are sent in it by "send". */
+  Object begin(Call call) throws Exception {
+    PulsarClient client = transactionClients.computeIfAbsent(call.text("serviceUrl"), url -> {
+      try {
+        return builder(url).enableTransaction(true).build();
+      } catch (PulsarClientException error) {
+        throw new IllegalStateException(error);
+      }
+    });
+    long number = lastTransaction.incrementAndGet();
+    transactions.put(number, new Begun(client, client.newTransaction().withTransactionTimeout(5, TimeUnit.MINUTES).build().get()));
+    return number;
+  }
+
+  Object end(Call call) throws Exception {
+    Transaction transaction = transactions.remove(call.number("transaction")).transaction();
+    (call.flag("commit") ? transaction.commit() : transaction.abort()).get();
+    return true;
+  }
+
+  private record Begun(PulsarClient client, Transaction transaction) {}
 
   // --- writing ---
 
@@ -51,7 +88,10 @@ final class Pulsar {
 
   /** See {@link PulsarSend}. */
   Object send(Call call) throws Exception {
-    return new PulsarSend(client(call), client(call).getPartitionsForTopic(call.text("topic")).get(), call, keptProducers).send();
+    Begun begun = call.has("transaction") ? transactions.get(call.number("transaction")) : null;
+    PulsarClient client = begun == null ? client(call) : begun.client();
+    List<String> partitions = client.getPartitionsForTopic(call.text("topic")).get();
+    return new PulsarSend(client, partitions, call, keptProducers, begun == null ? null : begun.transaction()).send();
   }
 
   // --- reading ---
@@ -64,7 +104,9 @@ final class Pulsar {
   private void each(Call call, Each each) throws Exception {
     List<String> partitions = client(call).getPartitionsForTopic(call.text("topic")).get();
     for (int partition = 0; partition < partitions.size(); partition++) {
-      try (Reader<byte[]> reader = client(call).newReader().topic(partitions.get(partition)).startMessageId(MessageId.earliest).receiverQueueSize(5000).create()) {
+      ReaderBuilder<byte[]> builder = client(call).newReader().topic(partitions.get(partition)).startMessageId(MessageId.earliest).receiverQueueSize(5000);
+      if (call.has("privateKey")) builder.defaultCryptoKeyReader(call.text("privateKey"));
+      try (Reader<byte[]> reader = builder.create()) {
         while (reader.hasMessageAvailable()) each.accept(partition, reader.readNext());
       }
     }
@@ -80,6 +122,23 @@ final class Pulsar {
       long place = read.getAndIncrement();
       call.row(compact ? new Object[] {Integer.toString(partition), place, message.getProperty(idProperty), key(message), message.getPublishTime()} : full(partition, message, entries));
     });
+    return read.get();
+  }
+
+  /** Streams what each message says by the schema that it names: a map of its fields. */
+  Object fields(Call call) throws Exception {
+    AtomicLong read = new AtomicLong();
+    for (String partition : client(call).getPartitionsForTopic(call.text("topic")).get()) {
+      try (Reader<GenericRecord> reader = client(call).newReader(Schema.AUTO_CONSUME()).topic(partition).startMessageId(MessageId.earliest).create()) {
+        while (reader.hasMessageAvailable()) {
+          GenericRecord record = reader.readNext().getValue();
+          Map<String, Object> fields = new TreeMap<>();
+          for (Field field : record.getFields()) fields.put(field.getName(), record.getField(field) == null ? null : record.getField(field).toString());
+          call.row(fields);
+          read.incrementAndGet();
+        }
+      }
+    }
     return read.get();
   }
 
@@ -115,11 +174,13 @@ final class Pulsar {
     row.put("hasKey", message.hasKey());
     row.put("key", key(message));
     row.put("keyIsBase64", message.hasBase64EncodedKey());
+    row.put("nullKey", entry.isNullPartitionKey());
     row.put("orderingKeyHex", message.hasOrderingKey() ? HEX.formatHex(message.getOrderingKey()) : null);
     row.put("properties", new TreeMap<>(message.getProperties()));
     row.put("propertyList", entries == null ? List.of() : id.getBatchIndex() < 0 ? pairs(entry.getPropertiesList()) : entries.properties(message.getTopicName(), id));
     row.put("eventTime", message.getEventTime());
     row.put("publishTime", message.getPublishTime());
+    row.put("brokerTime", message.getBrokerPublishTime().orElse(0L));
     row.put("deliverAtTime", entry.hasDeliverAtTime() ? entry.getDeliverAtTime() : 0);
     row.put("schemaVersionHex", message.getSchemaVersion() == null ? null : HEX.formatHex(message.getSchemaVersion()));
     row.put("nullValue", entry.isNullValue());

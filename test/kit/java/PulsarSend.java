@@ -18,6 +18,9 @@ import org.apache.pulsar.client.api.ProducerBuilder;
 import org.apache.pulsar.client.api.PulsarClient;
 import org.apache.pulsar.client.api.Schema;
 import org.apache.pulsar.client.api.TypedMessageBuilder;
+import org.apache.pulsar.client.impl.TypedMessageBuilderImpl;
+import org.apache.pulsar.client.api.transaction.Transaction;
+import org.apache.pulsar.client.impl.transaction.TransactionImpl;
 
 /**
  * Sends messages to a Pulsar topic as they are described, one by one, or (batch) all of a partition in one entry. "keep": the next call with the same
@@ -33,12 +36,15 @@ final class PulsarSend {
   private final Map<Integer, Producer<byte[]>> producers = new TreeMap<>();
   /** Outlives the call; null where producers end with it. */
   private final Map<String, Producer<byte[]>> kept;
+  /** Null: none. */
+  private final Transaction transaction;
 
-  PulsarSend(PulsarClient client, List<String> partitions, Call call, Map<String, Producer<byte[]>> kept) {
+  PulsarSend(PulsarClient client, List<String> partitions, Call call, Map<String, Producer<byte[]>> kept, Transaction transaction) {
     this.client = client;
     this.partitions = partitions;
     this.call = call;
     this.kept = call.flag("keep") ? kept : null;
+    this.transaction = transaction;
   }
 
   Object send() throws Exception {
@@ -74,21 +80,27 @@ final class PulsarSend {
     if (call.flag("keyBased")) builder.batcherBuilder(BatcherBuilder.KEY_BASED);
     if (call.flag("chunking")) builder.enableChunking(true).chunkMaxMessageSize((int) call.number("chunkBytes", 1 << 20));
     if (call.has("publicKey")) builder.defaultCryptoKeyReader(call.text("publicKey")).addEncryptionKey("key");
+    // The client asks for it.
+    if (transaction != null) builder.sendTimeout(0, TimeUnit.SECONDS);
     if (call.has("producer")) builder.producerName(call.text("producer") + "-" + partition);
     String name = partitions.get(partition) + " " + batch + " " + call.text("compression", "NONE");
     Producer<byte[]> before = kept == null ? null : kept.get(name);
     Producer<byte[]> producer = before == null ? builder.create() : before;
+    // The client would do it with the first message, and put that into a batch only when the flush is over.
+    if (transaction != null) ((TransactionImpl) transaction).registerProducedTopic(producer.getTopic()).get();
     if (kept != null) kept.put(name, producer);
     producers.put(partition, producer);
     return producer;
   }
 
-  private static TypedMessageBuilder<byte[]> message(Producer<byte[]> producer, JsonObject wanted) {
-    TypedMessageBuilder<byte[]> message = producer.newMessage();
+  private TypedMessageBuilder<byte[]> message(Producer<byte[]> producer, JsonObject wanted) {
+    TypedMessageBuilder<byte[]> message = transaction == null ? producer.newMessage() : producer.newMessage(transaction);
     if (wanted.has("bodyHex")) message.value(HEX.parseHex(wanted.get("bodyHex").getAsString()));
     else message.value(wanted.has("body") ? wanted.get("body").getAsString().getBytes(StandardCharsets.UTF_8) : null);
     if (wanted.has("key")) message.key(wanted.get("key").getAsString());
     if (wanted.has("keyHex")) message.keyBytes(HEX.parseHex(wanted.get("keyHex").getAsString()));
+    // As the client says it of a pair with a null key, without the schema that pairs need.
+    if (wanted.has("nullKey")) ((TypedMessageBuilderImpl<byte[]>) message).getMetadataBuilder().setNullPartitionKey(true);
     if (wanted.has("orderingKeyHex")) message.orderingKey(HEX.parseHex(wanted.get("orderingKeyHex").getAsString()));
     if (wanted.has("properties")) Call.strings(wanted.getAsJsonObject("properties")).forEach(message::property);
     if (wanted.has("eventTime")) message.eventTime(wanted.get("eventTime").getAsLong());

@@ -28,6 +28,7 @@ export const SEA_EVENTS = [
   'clock-step',
   'restart',
   'store-emptied',
+  'all-wiped',
   'store-away',
   'broker-away',
   'target-away',
@@ -44,6 +45,7 @@ const NOT_WITH: readonly (readonly [SeaEvent, SeaEvent])[] = [
   ['respec', 'roll'],
   // Processes that find the store emptied cannot agree on partitions that have no marks yet.
   ['store-emptied', 'grow'],
+  ['all-wiped', 'grow'],
 ];
 
 export const SHAPES = ['one way', 'both ways', 'ring', 'diamond'] as const;
@@ -70,10 +72,14 @@ const WAYS: Readonly<Record<Shape, readonly (readonly [string, string])[]>> = {
 };
 
 /**
- * Where two ways lead to a cluster, only the window keeps them apart: what empties it, or moves the clock by which claims end, is not promised to go well. Nor is the order of a
- * key whose topic grew in another order on each way.
+ * Where two ways lead to a cluster, only the window keeps them apart: what moves the clock by which claims end is not promised to go well. Nor is the order of a key whose topic
+ * grew in another order on each way, nor what a process that stands still has on its way while the window is emptied.
  */
-const NOT_IN_DIAMONDS: readonly SeaEvent[] = ['store-emptied', 'clock-step', 'grow'];
+const NOT_IN_DIAMONDS: readonly SeaEvent[] = ['clock-step', 'grow'];
+const NOT_WITH_IN_DIAMONDS: readonly (readonly [SeaEvent, SeaEvent])[] = [
+  ['store-emptied', 'freeze'],
+  ['all-wiped', 'freeze'],
+];
 
 /** Clusters, links between them, and what happens to them: all drawn from the seed. */
 export interface SeaPlan {
@@ -125,7 +131,8 @@ export function makeSeaPlan(seed: number): SeaPlan {
   );
   // A process that stands still matters where another one waits for its lanes.
   if (wanted.includes('freeze') && !wanted.includes('respec')) wanted.push('second-process');
-  const kinds = wanted.filter((kind) => !NOT_WITH.some(([one, other]) => kind === other && wanted.includes(one)));
+  const notWith = diamond ? [...NOT_WITH, ...NOT_WITH_IN_DIAMONDS] : NOT_WITH;
+  const kinds = wanted.filter((kind) => !notWith.some(([one, other]) => kind === other && wanted.includes(one)));
   const count = kinds.length === 0 ? 0 : random.between(0, 7);
   const events = Array.from({ length: count }, () => ({ at: random.next() * chaosMillis, kind: random.pick(kinds) }));
   return {
@@ -182,10 +189,12 @@ function drawFaults(random: SeededRandom): Faults {
 }
 
 /** Runs of one kind of trouble, again and again, where it is most likely to show. */
-export const FOCI = ['whole and apart', 'standing still'] as const;
+export const FOCI = ['whole and apart', 'standing still', 'all wiped', 'emptied'] as const;
 export type Focus = (typeof FOCI)[number];
 
 export function focusOn(focus: Focus, plan: SeaPlan): SeaPlan {
+  if (focus === 'all wiped') return onlyWiped(plan);
+  if (focus === 'emptied') return onlyEmptied(plan);
   const [kinds, millis]: [readonly SeaEvent[], number] =
     focus === 'whole and apart'
       ? [['respec', 'respec', 'respec', 'respec'], 20_000]
@@ -206,4 +215,31 @@ export function focusOn(focus: Focus, plan: SeaPlan): SeaPlan {
     faults: { ...plan.faults, maxDelayMillis: 50 },
     events: kinds.map((kind, i) => ({ at: ((i + 0.5) / kinds.length) * millis, kind })),
   };
+}
+
+/** Three partitions behind a lane, and soon after it has begun nothing is left but the marks. */
+function onlyWiped(plan: SeaPlan): SeaPlan {
+  const links = plan.links.map((link) => {
+    const routing = { mode: 'key' as const, by: { kind: 'default' as const }, partitions: undefined };
+    return { ...link, spec: { ...link.spec, routing } };
+  });
+  return {
+    ...plan,
+    clusters: plan.clusters.map((cluster) => ({ ...cluster, lanes: 3 })),
+    links: plan.shape === 'diamond' ? links.slice(0, 1) : links,
+    chaosMillis: 12_000,
+    faults: { ...plan.faults, brokenSends: 0.3, writersGiveUp: 0.5, maxDelayMillis: 50 },
+    events: [200, 6_000].map((at) => ({ at, kind: 'all-wiped' })),
+  };
+}
+
+/** Windows that lose what they know while the ways are busy. */
+function onlyEmptied(plan: SeaPlan): SeaPlan {
+  const links = plan.links.map((link) => ({
+    ...link,
+    spec: { ...link.spec, dedup: { ...DEDUP, onStateLoss: 'stop' as const } },
+  }));
+  const kinds: readonly SeaEvent[] = ['store-emptied', 'target-away', 'store-emptied', 'kill'];
+  const events = kinds.map((kind, i) => ({ at: 3_000 + i * 9_000, kind }));
+  return { ...plan, links, chaosMillis: 40_000, faults: { ...plan.faults, maxDelayMillis: 50 }, events };
 }

@@ -13,6 +13,7 @@ import { Shore, type Written } from './shore.ts';
 import { Vessel, type Waters } from './vessel.ts';
 
 const SETTLE_MILLIS = 400_000;
+const IN_THE_MIDDLE: readonly SeaEvent[] = ['kill', 'freeze', 'respec', 'all-wiped'];
 
 interface Journey {
   readonly from: Shore;
@@ -126,7 +127,7 @@ export class Sea {
     const vessel = this.#vessels.findLast((each) => each.alive);
     const shore = random.pick(this.#shores);
     // In the middle of something, or hardly anything would be on its way.
-    if (kind === 'kill' || kind === 'freeze' || kind === 'respec') await this.#burst();
+    if (IN_THE_MIDDLE.includes(kind)) await this.#burst();
     switch (kind) {
       case 'kill':
         if (vessel !== undefined) this.#kill(vessel);
@@ -158,6 +159,14 @@ export class Sea {
         break;
       case 'store-emptied':
         this.#store.empty();
+        break;
+      case 'all-wiped':
+        // Nobody is left who could write down what he knows.
+        for (const each of this.#vessels) if (each.alive) this.#kill(each);
+        await this.#pass(5_000);
+        this.#store.empty();
+        for (const each of this.#shores) each.forgetGroups();
+        this.#launch();
         break;
       case 'store-away':
         this.#storeAwayUntil = this.#time.millis + random.between(100, 15_000);

@@ -59,6 +59,12 @@ export class Shore {
     this.#queues?.setAway('broker-a', away);
   }
 
+  /** Somebody deletes all groups and subscriptions. */
+  forgetGroups(): void {
+    this.#queues?.forgetGroups();
+    this.#entries?.forgetGroups();
+  }
+
   /** Ends the connections of all producers. */
   kick(): void {
     for (const topic of this.#entries?.topics ?? []) {

@@ -47,6 +47,7 @@ export class Vessel {
     const surroundings = { store, storeIsAway, onCheckpoint: () => undefined };
     const leases = remoteLeases(surroundings, this.clock, random.fork().next);
     this.supervisor = new Supervisor({
+      runHook: async () => undefined,
       region: 'sea',
       version: '0.0.0',
       clusters: new Map(

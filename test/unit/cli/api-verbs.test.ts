@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ADMIN, type Api, READER, startApi } from '../http/kit.ts';
 import { CONFIG, cli, type Outcome, writeConfig } from './kit.ts';
 
@@ -9,12 +9,8 @@ beforeAll(async () => {
   api = await startApi();
 });
 afterAll(() => api.server.close());
-beforeEach(() => {
-  api.control.specs.delete('east-west/refunds');
-});
-
-const ask = (args: readonly string[], input?: string): Promise<Outcome> =>
-  cli([...args, '--url', api.server.url], { environment: { ISTHMUS_TOKEN: ADMIN }, ...(input === undefined ? {} : { input }) });
+const ask = (args: readonly string[]): Promise<Outcome> =>
+  cli([...args, '--url', api.server.url], { environment: { ISTHMUS_TOKEN: ADMIN } });
 
 describe('isthmus mirrors', () => {
   it('shows all as a table', async () => {
@@ -50,60 +46,6 @@ describe('isthmus mirrors', () => {
     ['restart', 'starts again'],
   ])('%s says that the mirror %s', async (verb, done) => {
     expect(await ask(['mirrors', verb, 'east-west/orders'])).toEqual({ code: 0, out: `east-west/orders ${done}`, err: '' });
-  });
-
-  it('adds one from options, and deletes it', async () => {
-    const args = [
-      '--topics',
-      'refunds-*',
-      'chargebacks',
-      '--tags',
-      'paid',
-      '--property',
-      'region=eu',
-      '--property',
-      'region=us',
-      '--by',
-      'keys',
-      '--partitions',
-      '4',
-      '--start',
-      'latest',
-    ];
-    const added = await ask(['mirrors', 'add', 'east-west/refunds', ...args, '--json']);
-    expect(added.code).toBe(0);
-    expect(api.control.specs.get('east-west/refunds')?.spec).toMatchObject({
-      topics: ['refunds-*', 'chargebacks'],
-      filter: { tags: ['paid'], properties: { region: ['eu', 'us'] } },
-      routing: { mode: 'key', by: { kind: 'keys' }, partitions: 4 },
-      start: 'latest',
-    });
-    expect(await ask(['mirrors', 'delete', 'east-west/refunds'])).toEqual({
-      code: 0,
-      out: 'east-west/refunds is deleted',
-      err: '',
-    });
-    expect(api.control.specs.has('east-west/refunds')).toBe(false);
-  });
-
-  it.each(['topics: ["refunds-*"]\ncompression: lz4', '{"topics": ["refunds-*"], "compression": "lz4"}'])(
-    'adds one from standard input (%s), where options win',
-    async (input) => {
-      expect((await ask(['mirrors', 'add', 'east-west/refunds', '--file', '-', '--compression', 'zstd'], input)).code).toBe(0);
-      expect(api.control.specs.get('east-west/refunds')?.spec).toMatchObject({ topics: ['refunds-*'], compression: 'zstd' });
-    },
-  );
-
-  it('tells everything that is wrong with a new one', async () => {
-    const { code, out, err } = await ask(['mirrors', 'add', 'east-wes/refunds', '--topics', 'a.b', '--compression', 'lz5']);
-    expect([code, out]).toEqual([2, '']);
-    expect(err).toBe(`isthmus: the request is refused:
-  link must be the name of a link
-    did you mean "east-west"?
-  compression must be one of none, lz4, zlib, zstd, snappy, not "lz5"
-    did you mean "lz4"?
-  topics[0] can match no RocketMQ topic: those have only letters, digits, -, _, % and |, not "a.b"
-    wildcards are * (any run) and ? (one character)`);
   });
 
   it('tells a conflict as a failure', async () => {

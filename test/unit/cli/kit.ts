@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Wiring } from '../../../src/cli/options.ts';
 import { runCli } from '../../../src/cli/run-cli.ts';
 import type { TopicDescription } from '../../../src/model/lane.ts';
+import type { Capabilities } from '../../../src/spi/capabilities.ts';
 import type { Cluster, ClusterAdmin } from '../../../src/spi/cluster.ts';
 
 export interface Outcome {
@@ -56,6 +57,15 @@ export function writeConfig(text: string): string {
   return file;
 }
 
+export const ALL_CAPABILITIES: Capabilities = {
+  listsTopics: true,
+  createsTopics: true,
+  exactPositions: true,
+  readsWithoutGroup: true,
+  choosesPartition: true,
+  stores: 'once',
+};
+
 /** A cluster that lists some topics and answers checks as told. */
 export function fakeCluster(
   name: string,
@@ -71,6 +81,7 @@ export function fakeCluster(
   return {
     name,
     type,
+    capabilities: ALL_CAPABILITIES,
     admin: {
       check,
       listTopics: () => (topics instanceof Error ? Promise.reject(topics) : Promise.resolve([...topics])),

@@ -12,7 +12,14 @@ describe('a good configuration', () => {
       http: { host: '127.0.0.1', port: 8686, tokens: [], metrics: 'token' },
       state: { kind: 'file', path: '/etc/isthmus/isthmus-state.db' },
       clusters: {
-        'rmq-east': { type: 'rocketmq', region: 'east', namesrv: ['127.0.0.1:9876'], auth: undefined, tls: undefined },
+        'rmq-east': {
+          type: 'rocketmq',
+          region: 'east',
+          namesrv: ['127.0.0.1:9876'],
+          auth: undefined,
+          tls: undefined,
+          popWindowMillis: 60_000,
+        },
         'pulsar-west': {
           type: 'pulsar',
           driver: 'wire',

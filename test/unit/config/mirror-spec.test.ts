@@ -235,9 +235,9 @@ describe('a mirror', () => {
     expect(problems({ topics: ['a'], filter }).map((problem) => problem.path)).toEqual([path]);
   });
 
-  it('tells a field that comes later from one that does not exist', () => {
+  it('tells a field that belongs elsewhere from one that does not exist', () => {
     expect(problems({ topics: ['a'], groups: {}, exlude: [], colour: 1 })).toEqual([
-      { path: 'groups', message: 'is not a known key', hint: 'this version does not have "groups" yet; leave it out' },
+      { path: 'groups', message: 'is not a known key', hint: 'it belongs to the link, beside "mirrors"' },
       { path: 'exlude', message: 'is not a known key', hint: 'did you mean "exclude"?' },
       { path: 'colour', message: 'is not a known key', hint: expect.stringContaining('known here: topics, exclude, rename') },
     ]);

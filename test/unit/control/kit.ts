@@ -1,3 +1,4 @@
+import type { RunHook } from '../../../src/control/failover/hooks.ts';
 import { Supervisor } from '../../../src/control/supervisor.ts';
 import { openEntryCluster, openQueueCluster } from '../../../src/drivers/memory/cluster.ts';
 import { EntryBroker } from '../../../src/drivers/memory/entry-broker.ts';
@@ -6,7 +7,7 @@ import { type MemoryMessage, QueueBroker } from '../../../src/drivers/memory/que
 import { IsthmusError } from '../../../src/errors.ts';
 import { ByteBudget } from '../../../src/lib/byte-budget.ts';
 import { LeaseKeeper } from '../../../src/mirror/lease-keeper.ts';
-import type { MirrorSpec } from '../../../src/model/mirror-spec.ts';
+import type { FailoverRule, GroupsRule, MirrorSpec } from '../../../src/model/mirror-spec.ts';
 import { plainMarks } from '../../../src/model/provenance.ts';
 import type { Cluster } from '../../../src/spi/cluster.ts';
 import type { StateStore } from '../../../src/spi/state-store.ts';
@@ -34,13 +35,17 @@ export function specOf(name: string, changes: Partial<MirrorSpec> = {}): MirrorS
 
 export interface ProcessOptions {
   readonly mirrors?: readonly MirrorSpec[];
+  /** Of the link `l`. */
+  readonly groups?: GroupsRule;
+  readonly failover?: FailoverRule;
+  readonly runHook?: RunHook;
   /** Puts something between the process and the world. */
   readonly wrap?: Wrap;
 }
 
 export interface Wrap {
   readonly source?: (cluster: Cluster) => Cluster;
-  readonly target?: (cluster: Cluster) => Cluster;
+  readonly target?: (cluster: Cluster, network: MemoryNetwork) => Cluster;
   readonly store?: (store: StateStore) => StateStore;
 }
 
@@ -57,26 +62,32 @@ export class Stage {
   faults: Faults = NO_FAULTS;
   storeIsAway = false;
 
-  start({ mirrors = [], wrap = {} }: ProcessOptions = {}): Supervisor {
+  start({ mirrors = [], wrap = {}, groups, failover, runHook = async () => undefined }: ProcessOptions = {}): Supervisor {
     const clock = this.time.clock();
     const network = new MemoryNetwork(clock, this.random.next, () => this.faults);
     const east = openQueueCluster('east', this.source, network);
     // A driver that cannot read, so that the link back is one that no driver serves.
     const west: Cluster = { ...openEntryCluster('west', this.target, network), source: undefined };
     const supervisor = new Supervisor({
+      runHook,
       region: 'west',
       version: '0.0.0',
       clusters: new Map([
         ['east', { cluster: wrap.source?.(east) ?? east, region: 'east' }],
-        ['west', { cluster: wrap.target?.(west) ?? west, region: 'west' }],
+        ['west', { cluster: wrap.target?.(west, network) ?? west, region: 'west' }],
       ]),
       links: [
-        { name: 'l', from: 'east', to: 'west' },
+        { name: 'l', from: 'east', to: 'west', groups, failover },
         { name: 'back', from: 'west', to: 'east' },
       ],
       marks: plainMarks,
       windows: this.store.windows(clock),
-      leases: new LeaseKeeper({ store: this.store.leases(clock), owner: 'p', clock, log: makeLog(() => undefined) }),
+      leases: new LeaseKeeper({
+        store: this.store.leases(clock),
+        owner: `p${this.#exits.size}`,
+        clock,
+        log: makeLog(() => undefined),
+      }),
       fileMirrors: mirrors.map((spec) => ({ link: spec.name.startsWith('back') ? 'back' : 'l', spec })),
       store: this.#storeOf(wrap),
       clock,
@@ -135,8 +146,13 @@ export class Stage {
       took = this.time.millis - before;
     });
     for (let i = 0; i < 120 && took === undefined; i++) await this.time.pass(500);
-    this.#exits.get(supervisor)?.();
+    this.kill(supervisor);
     return took;
+  }
+
+  /** Ends a process at once: nothing of it runs any more. */
+  kill(supervisor: Supervisor): void {
+    this.#exits.get(supervisor)?.();
   }
 }
 

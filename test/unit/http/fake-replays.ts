@@ -1,4 +1,4 @@
-import type { ReplayControl, ReplayRequest, ReplayStatus } from '../../../src/control/replay-api.ts';
+import type { ReplayControl, ReplayRequest, ReplayStatus } from '../../../src/control/replay/api.ts';
 import { IsthmusError } from '../../../src/errors.ts';
 
 /** Replays whose outcome the test says. */

@@ -1,4 +1,4 @@
-import type { VerificationControl, VerificationRequest, VerificationStatus } from '../../../src/control/verification-api.ts';
+import type { VerificationControl, VerificationRequest, VerificationStatus } from '../../../src/control/verification/api.ts';
 import { IsthmusError } from '../../../src/errors.ts';
 
 /** Comparisons whose outcome the test says. */

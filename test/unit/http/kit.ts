@@ -9,6 +9,9 @@ import { type MirrorSpec, PLAIN_RULES } from '../../../src/model/mirror-spec.ts'
 import { offsetPosition } from '../../../src/model/position.ts';
 import type { Log, LogFields } from '../../../src/spi/log.ts';
 import type { MirrorKey } from '../../../src/spi/state-store.ts';
+import { type FakeFailbacks, fakeFailbacks } from './fake-failbacks.ts';
+import { type FakeFailovers, fakeFailovers } from './fake-failovers.ts';
+import { type FakeGroups, fakeGroups } from './fake-groups.ts';
 import { type FakeReplays, fakeReplays } from './fake-replays.ts';
 import { type FakeVerifications, fakeVerifications } from './fake-verifications.ts';
 
@@ -58,6 +61,9 @@ const LANE: LaneStatus = {
 export interface FakeControl extends Control {
   readonly verifications: FakeVerifications;
   readonly replays: FakeReplays;
+  readonly groups: FakeGroups;
+  readonly failovers: FakeFailovers;
+  readonly failbacks: FakeFailbacks;
   readonly specs: Map<string, { link: string; spec: MirrorSpec; definedBy: 'file' | 'api'; paused: boolean }>;
   ready: boolean;
 }
@@ -152,6 +158,9 @@ export function fakeControl(overrides: Partial<Control> = {}): FakeControl {
     ...overrides,
     verifications: fakeVerifications(),
     replays: fakeReplays(),
+    groups: fakeGroups(),
+    failovers: fakeFailovers(),
+    failbacks: fakeFailbacks(),
   };
   return control;
 }

@@ -106,7 +106,7 @@ describe('a mirror', () => {
       { path: 'name', message: 'is missing; it must be a text' },
       { path: 'topics[1]', message: 'must not be empty' },
       { path: 'routing.partition', message: 'is not a known key', hint: 'did you mean "partitions"?' },
-      { path: 'groups', message: 'is not a known key', hint: 'this version does not have "groups" yet; leave it out' },
+      { path: 'groups', message: 'is not a known key', hint: 'it belongs to the link, beside "mirrors"' },
     ]);
     expect(api.control.specs.size).toBe(1);
   });
@@ -217,6 +217,12 @@ describe('/openapi.json', () => {
       '/v1/clusters/{cluster}/check',
       '/v1/clusters/{cluster}/topics',
       '/v1/clusters/{cluster}/topics/{topic}',
+      '/v1/links/{link}/failback',
+      '/v1/links/{link}/failover',
+      '/v1/links/{link}/groups',
+      '/v1/links/{link}/groups/sync',
+      '/v1/links/{link}/groups/{group}',
+      '/v1/links/{link}/translate',
       '/v1/mirrors',
       '/v1/mirrors/{link}/{mirror}',
       '/v1/mirrors/{link}/{mirror}/lanes',

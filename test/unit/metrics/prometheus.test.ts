@@ -17,6 +17,27 @@ function linesOf(text: string, name: string): string[] {
 }
 
 describe('metrics', () => {
+  it('tells how long ago each group was in step, and what it would read again, for as long as it is there', async () => {
+    const metrics = createMetrics();
+    const billing = { link: 'east-west', group: 'billing', state: 'synced', rereads: 7, syncAgeSeconds: 1.5 };
+    const fresh = { link: 'east-west', group: 'fresh', state: 'waiting', rereads: null, syncAgeSeconds: null };
+    let rows = [billing, fresh];
+    metrics.watchGroups(() => rows);
+    const text = await metrics.render();
+    expect(linesOf(text, 'isthmus_group_sync_age_seconds')).toEqual([
+      'isthmus_group_sync_age_seconds{link="east-west",group="billing"} 1.5',
+    ]);
+    expect(linesOf(text, 'isthmus_group_reread_records')).toEqual([
+      'isthmus_group_reread_records{link="east-west",group="billing"} 7',
+    ]);
+    expect(linesOf(text, 'isthmus_groups')).toEqual([
+      'isthmus_groups{link="east-west",state="synced"} 1',
+      'isthmus_groups{link="east-west",state="waiting"} 1',
+    ]);
+    rows = [];
+    expect(linesOf(await metrics.render(), 'isthmus_group_sync_age_seconds')).toEqual([]);
+  });
+
   it('counts what a lane tells, by reason where there is one', async () => {
     const metrics = createMetrics();
     const lane = metrics.recorder.lane(LABELS);

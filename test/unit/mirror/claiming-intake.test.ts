@@ -57,7 +57,9 @@ describe('ClaimingIntake', () => {
       };
       const onTrouble = (error: IsthmusError | undefined): number => this.troubles.push(error?.code);
       const log = makeLog(() => undefined);
-      this.window = new LaneWindow({ window, onStateLoss, clock, log, signal: this.#ending.signal, onTrouble });
+      const { windowMillis } = LIMITS;
+      const rules = { onStateLoss, windowMillis, stored: undefined, memory: { windowEpoch: undefined } };
+      this.window = new LaneWindow({ window, ...rules, clock, log, signal: this.#ending.signal, onTrouble });
       const reader: Pick<LaneReader, 'poll' | 'read'> = {
         poll: () => this.#ready.shift(),
         read: () => {

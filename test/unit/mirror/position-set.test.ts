@@ -32,6 +32,30 @@ describe('PositionSet', () => {
     );
   });
 
+  it('tells behind which place its newest positions lie, and never one that has more behind it', () => {
+    fc.assert(
+      fc.property(fc.array(run, { maxLength: 20 }), fc.nat(80), (runs, count) => {
+        const set = new PositionSet();
+        for (const { first, count: positions } of runs) set.add({ first: offsetPosition(first), count: positions });
+        const all = new Set(
+          runs.flatMap(({ first, count: positions }) => Array.from({ length: positions }, (_, i) => first + i)),
+        );
+        const place = set.placeOfNewest(count);
+        const behind = [...all].filter((offset) => place !== undefined && offset >= place.major);
+        expect([place === undefined, behind.length]).toEqual(all.size <= count ? [true, 0] : [false, count]);
+        expect(set.begin?.major).toBe(all.size === 0 ? undefined : Math.min(...all));
+      }),
+    );
+    const mixed = new PositionSet();
+    mixed.add({ first: entryPosition(7, 2), count: 1 });
+    mixed.add({ first: entryPosition(7, 3, 0), count: 5 });
+    expect([mixed.placeOfNewest(3), mixed.placeOfNewest(5), mixed.placeOfNewest(6)]).toEqual([
+      entryPosition(7, 3, 2),
+      entryPosition(7, 3),
+      undefined,
+    ]);
+  });
+
   it('answers the same for what lies ahead when it forgets what lies behind', () => {
     fc.assert(
       fc.property(fc.array(run, { maxLength: 20 }), fc.nat(RANGE), (runs, asked) => {

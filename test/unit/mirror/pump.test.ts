@@ -6,7 +6,7 @@ import { type Deferred, deferred } from '../../../src/lib/deferred.ts';
 import { LeaseKeeper } from '../../../src/mirror/lease-keeper.ts';
 import { PositionSet } from '../../../src/mirror/position-set.ts';
 import { Pump } from '../../../src/mirror/pump.ts';
-import { MAX_ROUND_RECORDS } from '../../../src/mirror/recovery.ts';
+import { MAX_LEAD_RECORDS, MAX_ROUND_RECORDS } from '../../../src/mirror/recovery.ts';
 import { Watermark } from '../../../src/mirror/watermark.ts';
 import type { MirrorSpec } from '../../../src/model/mirror-spec.ts';
 import { offsetPosition, type Position } from '../../../src/model/position.ts';
@@ -267,6 +267,21 @@ describe('Pump', () => {
     pump.onRoom();
     await settle();
     expect(9_000 - reader.deliveries.length).toBe(taken + 100);
+    failure.abort(new IsthmusError('CLOSED', 'the test is over'));
+    await expect(done).rejects.toThrow('the test is over');
+  });
+
+  it('runs no further ahead of a record that is not stored than a look at the target reckons with', {
+    timeout: 30_000,
+  }, async () => {
+    const writers = [new HandWriter(), new HandWriter()];
+    const done = pumpOver(writers).run();
+    reader.records(0, 1);
+    // Those that are dropped count as well.
+    for (let i = 0; i < 20; i++) reader.records(1 + 4_000 * i, 4_000, 'open');
+    await settle();
+    expect(watermark.lead).toBeGreaterThanOrEqual(MAX_LEAD_RECORDS / 2);
+    expect(watermark.lead).toBeLessThanOrEqual(MAX_LEAD_RECORDS / 2 + 4_000);
     failure.abort(new IsthmusError('CLOSED', 'the test is over'));
     await expect(done).rejects.toThrow('the test is over');
   });

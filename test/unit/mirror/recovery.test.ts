@@ -4,7 +4,14 @@ import { openEntryCluster, openQueueCluster } from '../../../src/drivers/memory/
 import { EntryBroker } from '../../../src/drivers/memory/entry-broker.ts';
 import { MemoryNetwork, NO_FAULTS } from '../../../src/drivers/memory/network.ts';
 import { QueueBroker } from '../../../src/drivers/memory/queue-broker.ts';
-import { believedEnd, disbelieveBeyond, partitionKey, type Recovery, recover } from '../../../src/mirror/recovery.ts';
+import {
+  believedEnd,
+  disbelieveBeyond,
+  MAX_LEAD_RECORDS,
+  partitionKey,
+  type Recovery,
+  recover,
+} from '../../../src/mirror/recovery.ts';
 import { BEFORE_ALL, comparePositions, offsetPosition, type Position } from '../../../src/model/position.ts';
 import { formatProvenance } from '../../../src/model/provenance.ts';
 import type { Clock } from '../../../src/spi/clock.ts';
@@ -221,7 +228,7 @@ describe('a round of one key per batch', () => {
   });
 });
 
-describe('recovery without any state', () => {
+describe('recovery without any state', { timeout: 60_000 }, () => {
   let past: Past;
   beforeEach(() => {
     past = new Past(1, 50, 1);
@@ -240,6 +247,51 @@ describe('recovery without any state', () => {
     const { from, stored } = await past.recover(undefined);
     expect(from).toEqual(offsetPosition(10));
     expect(stored.end).toEqual(offsetPosition(14));
+  });
+
+  it('finds all that several partitions have, and leaves nothing out, whatever was stored before the wipe', async () => {
+    const several = setting.filter(({ partitions }) => partitions > 1);
+    const property = fc.asyncProperty(several, async ({ seed: s, records, partitions, perKey, before, after }) => {
+      const wiped = new Past(s, records, partitions);
+      for (let i = 0; i < before + after; i++) wiped.attempt(perKey);
+      expect(wiped.faults(await wiped.recover(undefined))).toEqual([]);
+    });
+    await fc.assert(property, { numRuns: 300 });
+  });
+
+  it('leaves nothing out of a partition that was far behind, whose end the others have left long ago', async () => {
+    const behind = new Past(1, 30_000, 2);
+    for (let i = 0; i < 30_000; i += 2) {
+      behind.store(1, [i + 1]);
+      if (i < 500) behind.store(0, [i]);
+    }
+    expect(behind.faults(await behind.recover(undefined))).toEqual([]);
+  });
+
+  it('leaves nothing out where the partition that was behind shows no mark at all, and says that others may be written again', async () => {
+    const behind = new Past(1, 30_000, 2);
+    for (let i = 1; i < 20_000; i += 2) behind.store(1, [i]);
+    for (let i = 0; i < 165_000; i++) behind.target.store(TARGET, 1, { records: [], mark: undefined });
+    for (let i = 20_001; i < 30_000; i += 2) behind.store(1, [i]);
+    for (let i = 0; i < 10_500; i++) behind.target.store(TARGET, 0, { records: [], mark: undefined });
+    const recovery = await behind.recover(undefined);
+    expect(recovery.from).toEqual(offsetPosition(0));
+    expect(recovery.inPart).toEqual([1]);
+    expect([19_999, 20_001].map((i) => recovery.stored.has(offsetPosition(i)))).toEqual([false, true]);
+  });
+
+  it('goes back no further than a lead can be, by what it sees or by the source', async () => {
+    const long = new Past(1, 2 * MAX_LEAD_RECORDS, 2);
+    const stored = (from: number): number[] => Array.from({ length: 64 }, (_, i) => from + 2 * i);
+    for (let i = 0; i < 2 * MAX_LEAD_RECORDS; i += 128) {
+      long.store(0, stored(i));
+      long.store(1, stored(i + 1));
+    }
+    expect((await long.recover(undefined)).from).toEqual(offsetPosition(MAX_LEAD_RECORDS));
+    const hidden = new Past(1, 2 * MAX_LEAD_RECORDS, 2);
+    for (let i = 0; i < 10_500; i++) hidden.target.store(TARGET, 0, { records: [], mark: undefined });
+    hidden.store(0, [2 * MAX_LEAD_RECORDS - 1]);
+    expect((await hidden.recover(undefined)).from).toEqual(offsetPosition(MAX_LEAD_RECORDS));
   });
 
   it('reads none of what others write while a lane is idle a second time', async () => {

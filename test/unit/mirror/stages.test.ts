@@ -178,8 +178,8 @@ describe('the loop cut', () => {
   it('drops what another replicator has brought from the target cluster', () => {
     const batch = batchOf({}, {}, {});
     batch.broughtFrom = new Map([
-      [0, 'west'],
-      [2, 'elsewhere'],
+      [0, ['elsewhere', 'west']],
+      [2, ['elsewhere', 'westward']],
     ]);
     expect(cut(batch).verdicts).toEqual(['loop', undefined, undefined]);
   });

@@ -153,4 +153,22 @@ describe('Watermark', () => {
     watermark.stored({ first: entryPosition(12, 0), count: 1 });
     expect(watermark.next).toEqual(entryPosition(12, 1));
   });
+
+  it('counts what was read from the first record on that is not safe: dropped ones, and offsets and entries that hold none', () => {
+    const watermark = new Watermark(offsetPosition(0));
+    watermark.begin(offsetPosition(0), offsetPosition(8), 0, 0, 8);
+    expect(watermark.lead).toBe(0);
+    watermark.begin(offsetPosition(10), offsetPosition(20), 0, 4, 10);
+    watermark.begin(offsetPosition(20), offsetPosition(50), 0, 0, 30);
+    watermark.begin(offsetPosition(50), offsetPosition(55), 0, 5);
+    expect(watermark.lead).toBe(47);
+    watermark.stored({ first: offsetPosition(10), count: 4 });
+    expect(watermark.lead).toBe(5);
+    const entries = new Watermark(entryPosition(10, 0));
+    entries.begin(entryPosition(10, 0), entryPosition(10, 9), 0, 2, 2);
+    entries.begin(entryPosition(12, 3), entryPosition(12, 4), 0, 100, 100);
+    expect(entries.lead).toBe(109);
+    entries.stopAt(entryPosition(12, 3));
+    expect(entries.lead).toBe(0);
+  });
 });

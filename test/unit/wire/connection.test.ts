@@ -97,6 +97,27 @@ describe('a connection', () => {
     connection.destroy();
   });
 
+  it('writes what lies side by side in memory as one, and all in order', async () => {
+    const connection = await open();
+    const seen: Buffer[] = [];
+    (await peer).on('data', (chunk: Buffer) => seen.push(chunk));
+    const memory = Buffer.from('abcdefgh');
+    for (const [start, end] of [
+      [0, 2],
+      [2, 3],
+      [5, 8],
+      [3, 5],
+    ] as const)
+      connection.write(memory.subarray(start, end));
+    expect(connection.pendingBytes).toBe(8);
+    const done = new Promise<void>((resolve) => connection.write(memory.subarray(5, 6), resolve));
+    connection.write(memory.subarray(6, 7));
+    await done;
+    await until(() => Buffer.concat(seen).length === 10);
+    expect(Buffer.concat(seen).toString()).toBe('abcfghdefg');
+    connection.destroy();
+  });
+
   it('ends with CONNECTION_LOST when the peer hangs up or resets', async () => {
     await open();
     (await peer).end();

@@ -1,8 +1,9 @@
 import net from 'node:net';
-import { COMMAND, commandFrame, decodeFrame, type IncomingCommand } from '../../../../src/drivers/pulsar/wire/command.ts';
+import { COMMAND, commandFrame } from '../../../../src/drivers/pulsar/wire/command.ts';
 import { ProtoWriter } from '../../../../src/drivers/pulsar/wire/protobuf.ts';
 import type { Clock } from '../../../../src/spi/clock.ts';
 import { FrameSplitter } from '../../../../src/wire/frame-splitter.ts';
+import { decodeFrame, type IncomingCommand } from './frames.ts';
 
 /** A peer that speaks the protocol as a test tells it to: for what a real broker does only in clusters, in trouble or with malice. */
 export type FakeBroker = {

@@ -22,6 +22,8 @@ export type FakeTopic = FakeBroker & {
   fate: (sequenceId: number, nth: number) => Fate;
   /** What a producer is told that was accepted under its name. */
   lastSequenceId: number;
+  /** Readers get nothing from this place on, as behind an open transaction; `undefined`: all. */
+  heldBackFrom: number | undefined;
 };
 
 /** A broker with one partition, that loses, delays and refuses as a test tells it to. */
@@ -30,7 +32,13 @@ export async function fakeTopic(): Promise<FakeTopic> {
   const stored: (Sent & { readonly marker: boolean })[] = [];
   const sent: Sent[] = [];
   let late: Sent[] = [];
-  const topic: FakeTopic = Object.assign(broker, { stored: [], sent, fate: (): Fate => 'stored', lastSequenceId: -1 });
+  const topic: FakeTopic = Object.assign(broker, {
+    stored: [],
+    sent,
+    fate: (): Fate => 'stored',
+    lastSequenceId: -1,
+    heldBackFrom: undefined,
+  });
   // A live view, which Object.assign would freeze.
   Object.defineProperty(topic, 'stored', { get: () => stored.filter(({ marker }) => !marker) });
 
@@ -77,22 +85,25 @@ export async function fakeTopic(): Promise<FakeTopic> {
     }
     return undefined;
   });
-  serveReaders(broker, stored);
+  serveReaders(topic, stored);
   return topic;
 }
 
-function serveReaders(broker: FakeBroker, stored: readonly (Sent & { readonly marker: boolean })[]): void {
+function serveReaders(broker: FakeTopic, stored: readonly (Sent & { readonly marker: boolean })[]): void {
+  const visible = (): typeof stored => stored.slice(0, broker.heldBackFrom);
   broker.on(COMMAND.subscribe, (fields) => success(number(fields, 5)));
   broker.on(COMMAND.getLastMessageId, (fields) => {
-    const last = stored.findLastIndex(({ marker }) => !marker);
+    const last = visible().findLastIndex(({ marker }) => !marker);
+    // Cursors pass markers by themselves; as far as readers of the tests go, there is nothing else before them.
+    const passed = messageId(visible().length - 1);
     return commandFrame(
       COMMAND.getLastMessageIdResponse,
-      new ProtoWriter().message(1, messageId(last)).int(2, number(fields, 2)),
+      new ProtoWriter().message(1, messageId(last)).int(2, number(fields, 2)).message(3, passed),
     );
   });
   broker.on(COMMAND.flow, (fields) => {
     // Everything from the beginning: a reader leaves out by itself what lies before its place.
-    const frames = stored.map(({ entry, marker }, place) =>
+    const frames = visible().map(({ entry, marker }, place) =>
       marker ? Buffer.alloc(0) : messageFrame(number(fields, 1), place, entry),
     );
     return Buffer.concat(frames);

@@ -101,6 +101,14 @@ export class FakeBroker {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** While it does not, what is sent to it stays in the buffers of both ends. */
+  reads(reads: boolean): void {
+    for (const socket of this.#sockets) {
+      if (reads) socket.resume();
+      else socket.pause();
+    }
+  }
+
   /** Answers held pulls with "nothing new". */
   releaseHeld(): void {
     const woken = this.#held;

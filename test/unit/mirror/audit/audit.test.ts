@@ -39,6 +39,7 @@ async function scopeOf(east: ArraySource, source: Lanes, target: Lanes): Promise
     targetTopic: 'copy',
     lanes,
     targetLanes: [...target.keys()],
+    stored: new Map(),
     targetSince: undefined,
     startsInside: false,
   };

@@ -73,7 +73,7 @@ interface Reading {
   readonly outcome: Promise<boolean | Error>;
 }
 
-function read(from: Position, to: Position): Reading {
+function read(from: Position, to: Position, sure = false): Reading {
   const script = new Script();
   const seen: string[] = [];
   const abort = new AbortController();
@@ -95,7 +95,7 @@ function read(from: Position, to: Position): Reading {
     gone: (a: Position, b: Position): void => void seen.push(`gone ${formatPosition(a)} ${formatPosition(b)}`),
   };
   const deps = { clock, budget: new ByteBudget(1_000), signal: abort.signal, pace: new Pace(clock, () => false) };
-  const stretch = { lane: { topic: 't', lane: '0' }, from, to };
+  const stretch = { lane: { topic: 't', lane: '0' }, from, to, sure };
   const outcome = readStretch(source, 'group', stretch, visitor, deps).catch((error: unknown) => error as Error);
   return { script, seen, abort, outcome };
 }
@@ -163,6 +163,26 @@ describe('a lane that gives no more', () => {
     script.records(offsetPosition(0));
     await time.pass(4_000);
     expect(await outcome).toBe(true);
+  });
+
+  it('is waited for where its last record is known to be stored, whatever its reader says of the end', async () => {
+    const { script, seen, outcome } = read(offsetPosition(0), offsetPosition(2), true);
+    await settle();
+    script.known = { begin: offsetPosition(0), end: offsetPosition(1) };
+    script.records(offsetPosition(0));
+    await time.pass(8_000);
+    script.records(offsetPosition(1));
+    expect(await outcome).toBe(true);
+    expect(seen).toEqual(['open 0', '0', '1']);
+  });
+
+  it('is not said to be read where its last record is known to be stored and never came', async () => {
+    const { script, outcome } = read(offsetPosition(0), offsetPosition(2), true);
+    await settle();
+    script.known = { begin: offsetPosition(0), end: offsetPosition(1) };
+    script.records(offsetPosition(0));
+    await time.pass(12_000);
+    expect(await outcome).toBe(false);
   });
 
   it('is read after 2 s within the last entry, which may have no more records', async () => {

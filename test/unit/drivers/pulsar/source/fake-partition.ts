@@ -30,6 +30,8 @@ export type FakePartition = {
   activeChange(active: boolean): void;
   /** Whether a new consumer is told at once that another one has the subscription. */
   busy: boolean;
+  /** What the admin REST answers. */
+  adminStatus: 403 | 404;
   readonly seeks: readonly number[];
   readonly acknowledged: readonly number[];
   close(): Promise<void>;
@@ -43,10 +45,10 @@ type Consumer = {
   readonly send: (bytes: Buffer) => void;
 };
 
-/** One partition with one durable subscription, read by permits as brokers read: in rounds, and past them. Its admin REST knows nothing. */
+/** One partition with one durable subscription, read by permits as brokers read: in rounds, and past them. Its admin REST knows nothing, or tells nothing. */
 export async function fakePartition(): Promise<FakePartition> {
   const broker = await fakeBroker();
-  const admin = http.createServer((_, answer) => answer.writeHead(404).end());
+  const admin = http.createServer((_, answer) => answer.writeHead(fake.adminStatus).end());
   await new Promise<void>((resolve) => admin.listen(0, '127.0.0.1', resolve));
   const address = admin.address();
   const entries: FakeEntry[] = [];
@@ -62,6 +64,7 @@ export async function fakePartition(): Promise<FakePartition> {
     adminUrl: `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`,
     markDelete: -1,
     busy: false,
+    adminStatus: 404,
     seeks,
     acknowledged,
     append: (...more) => {

@@ -57,6 +57,33 @@ describe('the flow of a lane', () => {
     );
   });
 
+  it.each([16_000, 36_000])(
+    'asks seldom for entries of %i bytes and many messages: one command for each would cost as much as they do',
+    (bytes) => {
+      const flow = new FlowWindow(new ByteBudget(48 * 2 ** 20), () => 8);
+      const remote = broker();
+      let commands = 0;
+      let entries = 0;
+      const ask = (): void => {
+        const permits = flow.grant();
+        remote.permits += permits;
+        if (permits > 0) commands++;
+      };
+      ask();
+      while (entries < 2_000) {
+        const round = remote.round();
+        remote.permits -= round * 100;
+        for (let k = 0; k < round; k++) {
+          flow.arrived(bytes, 100);
+          flow.release(bytes);
+          ask();
+        }
+        entries += round;
+      }
+      expect(commands).toBeLessThan(entries / 20);
+    },
+  );
+
   it('takes one entry even where others have used up the budget, and no more', () => {
     const budget = new ByteBudget(1000);
     const flow = new FlowWindow(budget, () => 1);

@@ -38,11 +38,16 @@ export function batchPayload(bodies: readonly string[]): Buffer {
         .message(1, new ProtoWriter().string(1, 'seq').string(2, String(i)))
         .int(3, body.length)
         .finish();
-      const size = Buffer.alloc(4);
-      size.writeUInt32BE(single.length, 0);
-      return Buffer.concat([size, single, Buffer.from(body)]);
+      return framed(single, body);
     }),
   );
+}
+
+/** One record of a batch payload: the length of its metadata, its metadata, its body. */
+export function framed(single: Uint8Array, body: string): Buffer {
+  const size = Buffer.alloc(4);
+  size.writeUInt32BE(single.length, 0);
+  return Buffer.concat([size, single, Buffer.from(body)]);
 }
 
 export function batchEntry(bodies: readonly string[]): Buffer {

@@ -84,7 +84,11 @@ describe('what is read', () => {
     expect([tail.gaps, tail.troubles.at(-1)]).toEqual([[], undefined]);
   });
 
-  it('is told as a gap where somebody has moved the subscription over it', async () => {
+  it.each([
+    ['', 404],
+    [', also where the rules of the topic are not for us to read', 403],
+  ] as const)('is told as a gap where somebody has moved the subscription over it%s', async (_, status) => {
+    partition.adminStatus = status;
     partition.append(one('a'));
     const tail = await under.tail(TOPIC);
     await tail.until(1);

@@ -3,17 +3,19 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fillRecords, fillWhole, type QueuedEntry } from '../../../../../src/drivers/pulsar/source/batch-filler.ts';
 import { COMPRESSION } from '../../../../../src/drivers/pulsar/wire/message-metadata.ts';
+import { ProtoWriter } from '../../../../../src/drivers/pulsar/wire/protobuf.ts';
 import { entryPosition, formatPosition } from '../../../../../src/model/position.ts';
 import { PROPERTY_ROW, type RecordBatch, RecordFlag } from '../../../../../src/model/record-batch.ts';
 import { golden } from '../wire/golden.ts';
-import { batchEntry, batchPayload, fillable, queuedEntry, recordsOf, storedEntry, wholeOf } from './kit.ts';
+import { batchEntry, batchPayload, fillable, framed, queuedEntry, recordsOf, storedEntry, wholeOf } from './kit.ts';
 
 function text(
   batch: RecordBatch,
   column: 'key' | 'orderingKey' | 'producer' | 'tag' | 'provenance' | 'schema',
   i: number,
 ): string | undefined {
-  return batch.text(batch[`${column}Start`][i], batch[`${column}End`][i]);
+  const start = batch[`${column}Start`][i] ?? -1;
+  return start < 0 ? undefined : batch.bytesAt(i).toString('utf8', start, batch[`${column}End`][i]);
 }
 
 function properties(batch: RecordBatch, i: number): [string, string][] {
@@ -43,16 +45,22 @@ describe('an entry that is one record', () => {
     expect([text(batch, 'tag', 0), text(batch, 'provenance', 0), batch.provenanceOrdinal[0]]).toEqual(['paid', 'mark', 0]);
     expect(batch.body(0).toString()).toBe('hello');
     expect(batch.extras?.get(0)).toEqual([['PULSAR_DELIVER_AT', '1763750009999']]);
-    expect(batch.broughtFrom?.get(0)).toBe('west');
-    expect(batch.bytes.subarray(batch.nativeStart[0], batch.nativeEnd[0])).toEqual(golden('singleEntry'));
+    expect(batch.broughtFrom?.get(0)).toEqual(['west']);
+    expect(batch.bytesAt(0).subarray(batch.nativeStart[0], batch.nativeEnd[0])).toEqual(golden('singleEntry'));
     expect(batch.damaged).toBeUndefined();
     batch.release();
+  });
+
+  it('has no key where its key is null, and says so', () => {
+    const nothing = recordsOf(storedEntry({ nullPartitionKey: true, partitionKey: Buffer.from('left') }, 'b'));
+    expect([text(nothing, 'key', 0), nothing.flags[0]]).toEqual([undefined, RecordFlag.nullKey]);
+    nothing.release();
   });
 
   it('takes the broker’s own time where it is told, and leaves it out of the stored form', () => {
     const batch = recordsOf(golden('singleEntryFromBroker'));
     expect(batch.storeTime[0]).toBe(1_763_750_000_777);
-    expect(batch.bytes.subarray(batch.nativeStart[0], batch.nativeEnd[0])).toEqual(golden('singleEntry'));
+    expect(batch.bytesAt(0).subarray(batch.nativeStart[0], batch.nativeEnd[0])).toEqual(golden('singleEntry'));
     batch.release();
   });
 });
@@ -82,6 +90,25 @@ describe('an entry that is a batch', () => {
     expect([...batch.eventTime.subarray(0, 3)]).toEqual([5, 0, 0]);
     expect([0, 1, 2].map((i) => text(batch, 'tag', i))).toEqual(['t', undefined, undefined]);
     batch.release();
+  });
+
+  it('gives records with a null key no key, and says so', () => {
+    const single = new ProtoWriter().bytes(2, Buffer.from('left')).int(3, 1).bool(10, true).finish();
+    const batch = recordsOf(storedEntry({ batch: { messages: 1, highestSequenceId: 1 } }, framed(single, 'b')));
+    expect([text(batch, 'key', 0), batch.flags[0], batch.body(0).toString()]).toEqual([undefined, RecordFlag.nullKey, 'b']);
+    batch.release();
+  });
+
+  it('of a mirror has no producer that would say something of its records, unless it was passed on whole', () => {
+    const batch = { messages: 1, highestSequenceId: 1 };
+    const mark: [string, string] = ['ISTHMUS', '1;east;t;0;7:3:0;0'];
+    const producers = [[mark], [mark, ['ISTHMUS-PRODUCER', '4;shop'] as const], []].map((marked) => {
+      const entry = recordsOf(storedEntry({ batch, properties: marked }, batchPayload(['x'])));
+      const found = text(entry, 'producer', 0);
+      entry.release();
+      return found;
+    });
+    expect(producers).toEqual([undefined, 'shop', 'p']);
   });
 
   it('is begun inside where that is asked for', () => {
@@ -126,11 +153,11 @@ describe('whole entries', () => {
     expect([0, 1].map((i) => formatPosition(batch.positionAt(i)))).toEqual(['7:3', '7:4']);
     expect([0, 1].map((i) => text(batch, 'provenance', i))).toEqual(['of the entry', 'mark']);
     expect([0, 1].map((i) => text(batch, 'key', i))).toEqual([undefined, undefined]);
-    expect([0, 1].map((i) => batch.bytes.subarray(batch.nativeStart[i], batch.nativeEnd[i]))).toEqual([
+    expect([0, 1].map((i) => batch.bytesAt(i).subarray(batch.nativeStart[i], batch.nativeEnd[i]))).toEqual([
       golden('batchEntry'),
       golden('singleEntry'),
     ]);
-    expect(batch.broughtFrom?.get(1)).toBe('west');
+    expect(batch.broughtFrom?.get(1)).toEqual(['west']);
     batch.release();
   });
 });
@@ -212,7 +239,7 @@ describe('hostile entries', () => {
         const batch = whole ? fillWhole([queued], fillable) : fillRecords([queued], entryPosition(0, 0), fillable);
         const outside = (i: number): boolean =>
           [batch.bodyEnd, batch.keyEnd, batch.orderingKeyEnd, batch.producerEnd, batch.nativeEnd].some(
-            (ends) => (ends[i] ?? 0) > batch.bytes.length,
+            (ends) => (ends[i] ?? 0) > batch.bytesAt(i).length,
           );
         let wrong = batch.count > batch.capacity;
         for (let i = 0; i < batch.count; i++) {

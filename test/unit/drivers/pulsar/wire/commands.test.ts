@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { decodeAuthChallenge, encodeAuthResponse } from '../../../../../src/drivers/pulsar/wire/auth.ts';
 import { entryChecksum } from '../../../../../src/drivers/pulsar/wire/checksum.ts';
 import { decodeClose, encodeCloseConsumer, encodeCloseProducer } from '../../../../../src/drivers/pulsar/wire/close.ts';
-import { decodeFrame, type IncomingCommand } from '../../../../../src/drivers/pulsar/wire/command.ts';
 import { decodeConnected, encodeConnect } from '../../../../../src/drivers/pulsar/wire/connect.ts';
 import { decodeLastMessageId, encodeGetLastMessageId } from '../../../../../src/drivers/pulsar/wire/last-message-id.ts';
 import { decodeLookupResponse, encodeLookup } from '../../../../../src/drivers/pulsar/wire/lookup.ts';
@@ -22,6 +21,7 @@ import { decodeSendError, decodeSendReceipt, encodeSendHead } from '../../../../
 import { encodeFlow, encodeSubscribe } from '../../../../../src/drivers/pulsar/wire/subscribe.ts';
 import { IsthmusError } from '../../../../../src/errors.ts';
 import { FrameSplitter } from '../../../../../src/wire/frame-splitter.ts';
+import { decodeFrame, type IncomingCommand } from '../frames.ts';
 import { type GoldenName, golden, goldenNames } from './golden.ts';
 
 function received(name: GoldenName): IncomingCommand {

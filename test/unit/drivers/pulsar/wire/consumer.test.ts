@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { decodeFrame } from '../../../../../src/drivers/pulsar/wire/command.ts';
 import {
   decodeAckResponse,
   decodeActiveConsumerChange,
@@ -8,6 +7,7 @@ import {
   encodeSeek,
 } from '../../../../../src/drivers/pulsar/wire/consumer.ts';
 import { decodeLastMessageId } from '../../../../../src/drivers/pulsar/wire/last-message-id.ts';
+import { decodeFrame } from '../frames.ts';
 import { type GoldenName, golden } from './golden.ts';
 
 function received(name: GoldenName): ReturnType<typeof decodeFrame> {

@@ -6,6 +6,8 @@ import { FakeBroker, type Reply } from '../fake-broker.ts';
 export interface Fate {
   readonly store?: number;
   readonly answer?: Reply | 'silence' | 'disconnect';
+  /** Gets what stores the messages, instead of their being stored at once: the broker holds the send somewhere. */
+  readonly hold?: (store: () => void) => void;
 }
 
 interface Inner {
@@ -84,9 +86,12 @@ export class FakeQueue {
     this.sysFlags.push(Number(fields['f']));
     this.headers.push(fields);
     const offset = this.broker.maxOffset;
-    for (const [k, { flag, body, properties }] of inner.slice(0, fate.store ?? inner.length).entries()) {
-      this.broker.messages.push({ offset: offset + k, flag, body: Buffer.from(body), properties, bornTime: Number(fields['g']) });
-    }
+    const kept = inner.slice(0, fate.store ?? inner.length).map((each) => ({ ...each, body: Buffer.from(each.body) }));
+    const store = (): void => {
+      for (const { flag, body, properties } of kept)
+        this.broker.messages.push({ offset: this.broker.maxOffset, flag, body, properties, bornTime: Number(fields['g']) });
+    };
+    (fate.hold ?? ((run) => run()))(store);
     if (fate.answer === 'disconnect') {
       this.broker.disconnectAll();
       return 'silence';

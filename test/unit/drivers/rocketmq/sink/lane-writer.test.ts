@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../../../src/lib/clock.ts';
 import type { Sink } from '../../../../../src/spi/sink.ts';
 import {
   batchOf,
@@ -273,6 +274,32 @@ describe('a writer in doubt', () => {
     queue.probe = { code: 29 };
     await writer.until(6);
     expect(queue.bodies).toEqual(bodies(6));
+  });
+
+  it('gives a broker that stood still its time from when it goes on, as it may answer first and store what it holds then', async () => {
+    const writer = await open();
+    await writer.write(records(0, 5));
+    await writer.until(5);
+    const held: (() => void)[] = [];
+    queue.fate = (sent) => (sent === 1 ? { answer: 'silence', hold: (store) => void held.push(store) } : undefined);
+    await writer.write(records(5, 6));
+    await eventually(() => held.length === 1);
+    const [store] = held;
+    const probes = queue.probes;
+    const answers: (() => void)[] = [];
+    queue.broker.reorder = (answer) => void (queue.probes > probes ? answers.push(answer) : answer());
+    opened.clock.push(16_000);
+    await eventually(() => answers.length === 1);
+    // The probe has waited for longer than a broker has to be quiet.
+    opened.clock.push(3_000);
+    queue.broker.reorder = undefined;
+    answers[0]?.();
+    await systemClock.sleep(50);
+    store?.();
+    await writer.until(6);
+    await writer.write(records(6, 7));
+    await writer.until(7);
+    expect(queue.bodies).toEqual(bodies(7));
   });
 });
 

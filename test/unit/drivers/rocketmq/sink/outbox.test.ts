@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { RecordEncoder } from '../../../../../src/drivers/rocketmq/sink/encode/record-encoder.ts';
+import { slicePieces } from '../../../../../src/drivers/rocketmq/sink/look/tail-search.ts';
 import { Outbox, piecesBytes, piecesCount, piecesRuns } from '../../../../../src/drivers/rocketmq/sink/outbox.ts';
-import { RecordEncoder } from '../../../../../src/drivers/rocketmq/sink/record-encoder.ts';
-import { slicePieces } from '../../../../../src/drivers/rocketmq/sink/tail-search.ts';
 import { ByteBudget } from '../../../../../src/lib/byte-budget.ts';
 import { SlabPool } from '../../../../../src/lib/slab.ts';
 import { plainMarks } from '../../../../../src/model/provenance.ts';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { compressFrameSync } from 'lz4-napi';
 import { describe, expect, it } from 'vitest';
-import { decodeLz4Frame } from '../../../../src/drivers/rocketmq/lz4-frame.ts';
-import { refusalOf } from './kit.ts';
+import { decodeLz4Frame } from '../../../../../src/drivers/rocketmq/message/lz4-frame.ts';
+import { refusalOf } from '../kit.ts';
 
 const LIMIT = 1 << 20;
 // Made by the official 5.5.0 jars.

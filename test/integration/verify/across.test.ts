@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { VerificationAnswer } from '../../src/cli/answers.ts';
-import { type Brokers, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOffset } from '../kit/brokers.ts';
-import { type ClusterEyes, type ClusterName, clusterEyes } from '../kit/cluster-eyes.ts';
-import { type Eyes, startEyes } from '../kit/eyes.ts';
-import { eventually, linksUnderTest, type MirrorUnderTest } from '../kit/mirror-under-test.ts';
-import type { PulsarEyes } from '../kit/pulsar-eyes.ts';
-import type { RocketmqEyes } from '../kit/rocketmq-eyes.ts';
+import type { VerificationAnswer } from '../../../src/cli/answers.ts';
+import { type Brokers, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOffset } from '../../kit/brokers.ts';
+import { type ClusterEyes, type ClusterName, clusterEyes } from '../../kit/cluster-eyes.ts';
+import { type Eyes, startEyes } from '../../kit/eyes.ts';
+import { eventually, linksUnderTest, type MirrorUnderTest } from '../../kit/mirror-under-test.ts';
+import type { PulsarEyes } from '../../kit/pulsar-eyes.ts';
+import type { RocketmqEyes } from '../../kit/rocketmq-eyes.ts';
 
 let brokers: Brokers;
 let eyes: Eyes;

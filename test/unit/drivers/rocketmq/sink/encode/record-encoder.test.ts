@@ -1,12 +1,12 @@
 import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { MessageDecoder } from '../../../../../src/drivers/rocketmq/decode.ts';
-import { RecordEncoder } from '../../../../../src/drivers/rocketmq/sink/record-encoder.ts';
-import { INNER_BYTES } from '../../../../../src/drivers/rocketmq/wire/send-message.ts';
-import { plainMarks } from '../../../../../src/model/provenance.ts';
-import { RecordBatch, RecordFlag } from '../../../../../src/model/record-batch.ts';
-import { batchOf, type TestRecord } from '../../../../kit/pulsar-writing.ts';
-import { BORN, STORED, type StoredMessage, storedMessage } from '../stored-message.ts';
+import { MessageDecoder } from '../../../../../../src/drivers/rocketmq/message/decode.ts';
+import { RecordEncoder } from '../../../../../../src/drivers/rocketmq/sink/encode/record-encoder.ts';
+import { INNER_BYTES } from '../../../../../../src/drivers/rocketmq/wire/send-message.ts';
+import { plainMarks } from '../../../../../../src/model/provenance.ts';
+import { RecordBatch, RecordFlag } from '../../../../../../src/model/record-batch.ts';
+import { batchOf, type TestRecord } from '../../../../../kit/pulsar-writing.ts';
+import { BORN, STORED, type StoredMessage, storedMessage } from '../../stored-message.ts';
 
 const LANE = { topic: 'orders', lane: 'broker-a:3' };
 const MARK = `1;east;orders;broker-a:3;7;${STORED.toString(36)}`;
@@ -49,7 +49,7 @@ function encode(batch: RecordBatch, i = 0, marks = plainMarks): Inner & { readon
 
 function spliced(message: Partial<StoredMessage>): RecordBatch {
   const batch = new RecordBatch(8);
-  new MessageDecoder().decode(storedMessage({ body: 'hello', ...message, offset: 7 }), 0, 7, 8, batch);
+  new MessageDecoder(plainMarks).decode(storedMessage({ body: 'hello', ...message, offset: 7 }), 0, 7, 8, batch);
   expect(batch.count).toBe(1);
   return batch;
 }
@@ -196,7 +196,7 @@ describe('a record of a Pulsar', () => {
         ],
       }),
     );
-    expect(own(made)).toEqual(['PULSAR_TRAN_MSG=true', 'PULSAR_INNER_NUM=x', 'PULSAR_CLUSTER=mine']);
+    expect(own(made)).toEqual(['PULSAR_TRAN_MSG=true', 'PULSAR_INNER_NUM=x', 'PULSAR_CLUSTER=mine', 'PULSAR_TIMER_OUT_MS=1']);
   });
 
   it('keeps what Pulsar has in fields of its own', () => {
@@ -210,13 +210,48 @@ describe('a record of a Pulsar', () => {
     batch.sequence[0] = 41;
     batch.flags[0] = RecordFlag.keyIsBase64;
     expect(own(encode(batch))).toEqual([
+      'PULSAR_KEY_BASE64=true',
       '__SHARDINGKEY=a2V5',
       'PULSAR_ORDERING_KEY=order',
       'PULSAR_PRODUCER=producer',
       'PULSAR_SEQUENCE=41',
       'PULSAR_SCHEMA_VERSION=0009',
-      'PULSAR_KEY_BASE64=true',
     ]);
+    batch.flags[0] = RecordFlag.nullKey;
+    batch.keyStart[0] = -1;
+    expect(own(encode(batch))[0]).toBe('PULSAR_KEY_NULL=true');
+  });
+
+  it('without a time of its own does not get that of its batch where that is far from when it was published', () => {
+    const born = (storeTime: number): string | undefined =>
+      encode(transcoded({ storeTime })).properties.find((each) => each.startsWith('BORN_TIMESTAMP'));
+    expect(born(BORN + 900)).toBeUndefined();
+    expect(born(BORN + 5_000)).toBe(`BORN_TIMESTAMP=${BORN + 5_000}`);
+  });
+
+  it('says that its key stands for bytes only of the key that is stored', () => {
+    const bytes = { key: 'a2V5', keyIsBase64: true };
+    const isMarked = (properties: [string, string][]): boolean =>
+      own(encode(transcoded({ ...bytes, properties }))).includes('PULSAR_KEY_BASE64=true');
+    expect(isMarked([['__SHARDINGKEY', 'a2V5']])).toBe(true);
+    expect(isMarked([['KEYS', 'a2V5 b']])).toBe(true);
+    expect(isMarked([['__SHARDINGKEY', 'other']])).toBe(false);
+  });
+
+  it('keeps a fact that a property tells already, for it is older', () => {
+    const told: [string, string][] = [
+      ['PULSAR_PRODUCER', 'first'],
+      ['PULSAR_SEQUENCE', '3'],
+      ['PULSAR_SCHEMA_VERSION', '00'],
+    ];
+    const record = { sequence: 41, schemaVersion: Buffer.from('0009', 'hex') };
+    expect(own(encode(transcoded({ ...record, properties: told })))).toEqual(told.map(([name, value]) => `${name}=${value}`));
+  });
+
+  it('without a body is stored only where a RocketMQ had it without', () => {
+    const batch = transcoded({ body: '', mark: '1;west;t;b:0;5;0;mid' });
+    expect(encode(batch).body).toHaveLength(0);
+    expect(refusal(transcoded({ body: '', mark: '1;far;t;0;7:5:0;0;mid' }))).toContain('empty');
   });
 
   it('has all parts of its place in the mark', () => {

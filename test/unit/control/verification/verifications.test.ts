@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Supervisor } from '../../../src/control/supervisor.ts';
-import type { VerificationRequest, VerificationStatus } from '../../../src/control/verification-api.ts';
-import { MemoryNetwork, NO_FAULTS } from '../../../src/drivers/memory/network.ts';
-import { MemoryEntrySource } from '../../../src/drivers/memory/source.ts';
-import type { IsthmusError } from '../../../src/errors.ts';
-import { offsetPosition } from '../../../src/model/position.ts';
-import { formatProvenance } from '../../../src/model/provenance.ts';
-import type { Cluster } from '../../../src/spi/cluster.ts';
-import { Stage, specOf } from './kit.ts';
+import type { Supervisor } from '../../../../src/control/supervisor.ts';
+import type { VerificationRequest, VerificationStatus } from '../../../../src/control/verification/api.ts';
+import { MemoryNetwork, NO_FAULTS } from '../../../../src/drivers/memory/network.ts';
+import { MemoryEntrySource } from '../../../../src/drivers/memory/source.ts';
+import type { IsthmusError } from '../../../../src/errors.ts';
+import { BEFORE_ALL, offsetPosition } from '../../../../src/model/position.ts';
+import { formatProvenance } from '../../../../src/model/provenance.ts';
+import type { Cluster } from '../../../../src/spi/cluster.ts';
+import { Stage, specOf } from '../kit.ts';
 
 let stage: Stage;
 let supervisor: Supervisor;
@@ -24,10 +24,29 @@ function readable(cluster: Cluster): Cluster {
   return { ...cluster, source: new MemoryEntrySource(stage.target, network) };
 }
 
+/** The same, of a broker that names an end which lies some entries before what it has acknowledged. */
+function slowToShow(cluster: Cluster): Cluster {
+  const { source, ...rest } = readable(cluster);
+  if (source === undefined) throw new Error('it cannot be read');
+  return {
+    ...rest,
+    source: {
+      passesWhole: source.passesWhole,
+      openLane: (...lane) => source.openLane(...lane),
+      committed: (...group) => source.committed(...group),
+      next: (position) => source.next(position),
+      resolveStart: async (lane, start) =>
+        start.kind === 'latest'
+          ? (stage.target.entries(lane.topic, Number(lane.lane)).at(-3)?.position ?? BEFORE_ALL)
+          : await source.resolveStart(lane, start),
+    },
+  };
+}
+
 const MIRROR = { rename: '{topic}-copy' };
 
-async function start(changes: Parameters<typeof specOf>[1] = {}): Promise<void> {
-  supervisor = stage.start({ wrap: { target: readable } });
+async function start(changes: Parameters<typeof specOf>[1] = {}, target = readable): Promise<void> {
+  supervisor = stage.start({ wrap: { target } });
   await stage.time.pass(1_000);
   await stage.outcome(supervisor.addMirror('l', specOf('m', { ...MIRROR, ...changes })));
 }
@@ -131,6 +150,42 @@ describe('verifying a mirror', () => {
     stage.produce(25, { tag: 'paid' });
     const status = await verified();
     expect(status).toMatchObject({ state: 'equal', absences: { tag: 30 }, progress: { sourceRecords: 80 } });
+  });
+
+  it('does not miss what is stored and not shown yet', async () => {
+    await start({}, slowToShow);
+    for (let i = 0; i < 10; i++) {
+      stage.produce(5);
+      await stage.time.pass(2_000);
+    }
+    expect(stage.stored()).toHaveLength(50);
+    expect(await verified()).toMatchObject({
+      state: 'equal',
+      counts: { missing: 0 },
+      progress: { targetRecords: 50 },
+      notes: [],
+    });
+  });
+
+  it('finds nothing wrong again and again while records are written', async () => {
+    await start();
+    const states: string[] = [];
+    for (let round = 0; round < 4; round++) {
+      const { id } = supervisor.verifications.start({
+        key: KEY,
+        topics: undefined,
+        from: undefined,
+        to: undefined,
+        repair: false,
+      });
+      while (supervisor.verifications.get(id).state === 'running') {
+        stage.produce(7, { key: 'k' });
+        await stage.time.pass(100);
+      }
+      states.push(supervisor.verifications.get(id).state);
+    }
+    expect(states).toEqual(['equal', 'equal', 'equal', 'equal']);
+    expect(stage.stored().length).toBeGreaterThan(25);
   });
 
   it('finds what is missing, sends it once while the mirror stands still, and lets that go on', async () => {

@@ -2,10 +2,11 @@ import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { compressFrameSync } from 'lz4-napi';
 import { describe, expect, it } from 'vitest';
-import { MessageDecoder, readIdentity } from '../../../../src/drivers/rocketmq/decode.ts';
-import { PROPERTY_ROW, RecordBatch } from '../../../../src/model/record-batch.ts';
-import { refusalOf } from './kit.ts';
-import { BORN, batchItem, STORED, type StoredMessage, storedMessage } from './stored-message.ts';
+import { MessageDecoder, readIdentity } from '../../../../../src/drivers/rocketmq/message/decode.ts';
+import { plainMarks } from '../../../../../src/model/provenance.ts';
+import { PROPERTY_ROW, RecordBatch } from '../../../../../src/model/record-batch.ts';
+import { refusalOf } from '../kit.ts';
+import { BORN, batchItem, STORED, type StoredMessage, storedMessage } from '../stored-message.ts';
 
 // Made by the official 5.5.0 jars (MessageDecoder): queue 2, offset 99, KEYS=k1, body "hello".
 const GOLDEN = Buffer.from(
@@ -13,7 +14,7 @@ const GOLDEN = Buffer.from(
   'hex',
 );
 
-const decoder = new MessageDecoder();
+const decoder = new MessageDecoder(plainMarks);
 
 function decode(messages: readonly StoredMessage[] | Buffer, from = 0, to = Number.POSITIVE_INFINITY, capacity = 4096) {
   const body = Buffer.isBuffer(messages) ? messages : Buffer.concat(messages.map(storedMessage));
@@ -141,6 +142,19 @@ describe('the properties of a stored message', () => {
     expect(rows(batch, 0)).toEqual(['a=1']);
     expect(batch.text(batch.provenanceStart[0], batch.provenanceEnd[0])).toBe('mark');
     expect(batch.provenanceStart[1]).toBe(-1);
+  });
+
+  it('tell where rocketmq-replicator has brought a message from, under both of its names', () => {
+    const { batch } = decode([
+      { offset: 0, properties: { 'REPLICATOR-BORN-SOURCE': 'c_rmq-a_east,c_rmq-b_west,' } },
+      { offset: 1, properties: { 'connect-ext-REPLICATOR-BORN-SOURCE': 'c_rmq-a_east,' } },
+      { offset: 2, properties: { 'REPLICATOR-BORN-TOPIC': 'c_rmq-a_east,' } },
+    ]);
+    expect([...(batch.broughtFrom ?? [])]).toEqual([
+      [0, ['c_rmq-a_east', 'c_rmq-b_west']],
+      [1, ['c_rmq-a_east']],
+    ]);
+    expect(rows(batch, 1)).toEqual(['connect-ext-REPLICATOR-BORN-SOURCE=c_rmq-a_east,']);
   });
 
   it.each([

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { Translator } from '../../../../src/mirror/groups/translate.ts';
+import type { TopicView } from '../../../../src/mirror/groups/translation.ts';
+import { offsetPosition as at, BEFORE_ALL } from '../../../../src/model/position.ts';
+import type { IndexEntry } from '../../../../src/spi/state-store.ts';
+import { MemoryStore } from '../../../../src/state/memory/store.ts';
+
+const KEY = { link: 'east-west', mirror: 'orders' };
+
+async function translatorOf(lanes: Readonly<Record<string, readonly IndexEntry[]>>): Promise<Translator> {
+  const store = new MemoryStore(() => 0.5);
+  for (const [lane, entries] of Object.entries(lanes))
+    await store.appendIndex(KEY, [{ lane: { topic: 'orders', lane }, entries }]);
+  return new Translator({
+    readIndex: (lane, from, to, limit) => store.readIndex(KEY, lane, from, to, limit),
+    scan: () => Promise.reject(new Error('not asked')),
+  });
+}
+
+function view(lanes: TopicView['lanes'], partitions: number): TopicView {
+  const extent = { begin: at(0), end: at(1_000) };
+  return {
+    sourceCluster: 'east',
+    topic: 'orders',
+    targetTopic: 'copy',
+    lanes,
+    extents: new Map(Array.from({ length: partitions }, (_, i) => [i, extent])),
+    bothWays: false,
+    observations: [],
+  };
+}
+
+describe('the place of a group in the target', () => {
+  const lane = (name: string, next: number, partitions: readonly number[], places: readonly number[]) => ({
+    lane: name,
+    partitions,
+    checkpoint: {
+      lane: { topic: 'orders', lane: name },
+      next: at(next),
+      targets: Object.fromEntries(partitions.map((p, i) => [`copy#${p}`, at(places[i] ?? -1)])),
+      indexedFrom: BEFORE_ALL,
+      time: 0,
+    },
+  });
+
+  it('is that of the first record it has not done', async () => {
+    const entries = [
+      { runs: [{ first: at(0), count: 10 }], partition: 0, target: at(100) },
+      { runs: [{ first: at(10), count: 10 }], partition: 0, target: at(200) },
+    ];
+    const translator = await translatorOf({ a: entries });
+    const { places, ahead } = await translator.topic(view([lane('a', 20, [0], [209])], 1), [
+      { lane: 'a', next: at(13), done: [{ from: at(15), to: at(18) }] },
+    ]);
+    expect(places).toEqual([
+      {
+        partition: 0,
+        kind: 'exact',
+        next: at(203),
+        done: [{ from: at(205), to: at(208), records: 3 }],
+        rereads: 0,
+        counted: true,
+      },
+    ]);
+    expect(ahead).toBe(0);
+  });
+
+  it('is the end of what was stored for a group that has done all of it', async () => {
+    const translator = await translatorOf({ a: [{ runs: [{ first: at(0), count: 10 }], partition: 0, target: at(100) }] });
+    const { places, ahead } = await translator.topic(view([lane('a', 10, [0], [109])], 1), [
+      { lane: 'a', next: at(12), done: [] },
+    ]);
+    expect(places).toMatchObject([{ kind: 'exact', next: at(110), done: [] }]);
+    expect(ahead).toBe(2);
+  });
+});
