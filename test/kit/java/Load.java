@@ -88,8 +88,7 @@ final class Load {
     long until = System.currentTimeMillis() + STUBBORN_MS;
     while (true) {
       try {
-        if (batch == 1) producer.send(messages.get(0), queue);
-        else producer.send(messages, queue);
+        Patience.send(() -> batch == 1 ? producer.send(messages.get(0), queue) : producer.send(messages, queue));
         return messages.size();
       } catch (Exception error) {
         if (!stubborn || System.currentTimeMillis() > until) throw error;

@@ -212,9 +212,9 @@ final class Rocket {
     }
     for (int i = 0; i < messages.size(); i++) {
       JsonObject wanted = call.list("messages").get(i).getAsJsonObject();
-      SendResult sent = wanted.has("queue")
-        ? producer.send(messages.get(i), queueOf(producer, call, wanted.get("queue").getAsInt()))
-        : producer.send(messages.get(i));
+      Message message = messages.get(i);
+      MessageQueue queue = wanted.has("queue") ? queueOf(producer, call, wanted.get("queue").getAsInt()) : null;
+      SendResult sent = Patience.send(() -> queue == null ? producer.send(message) : producer.send(message, queue));
       results.add(result(sent));
     }
     return results;
@@ -225,7 +225,7 @@ final class Rocket {
     for (Message message : batch) MessageClientIDSetter.setUniqID(message);
     MessageClientIDSetter.setUniqID(batch);
     batch.setBody(batch.encode());
-    return producer.send(batch, queue);
+    return Patience.send(() -> producer.send(batch, queue));
   }
 
   private static Object sendInTransaction(Call call, List<Message> messages) throws Exception {
