@@ -6,8 +6,11 @@ const onBrokers = { testTimeout: 300_000, hookTimeout: 300_000, fileParallelism:
 /** The one for drivers, without the fake clusters. */
 const onDriversBrokers = ['test/conformance/drivers/{rocketmq,pulsar}-*.test.ts'];
 
-/** Kills and freezes brokers for minutes: part of the matrix of faults, so that the usual run stays within half an hour. */
-const longFaults = ['test/integration/{mirror-faults,rocketmq-faults,rocketmq-sink-faults}.test.ts'];
+/** Files that kill or freeze a server which other files share: alone, behind the others. */
+const outages = ['test/integration/outages/**/*.test.ts'];
+
+/** The whole matrix of faults: too long for the usual run. */
+const faults = ['test/integration/faults/**/*.test.ts'];
 
 const config: ViteUserConfig = defineConfig({
   test: {
@@ -38,12 +41,25 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          exclude: ['test/integration/faults/**', ...longFaults],
+          exclude: [...outages, ...faults],
           globalSetup: ['test/kit/global-setup.ts'],
           ...onBrokers,
+          // Most of what they do is to wait: one at a time, the two cores would be idle for two thirds of it.
+          fileParallelism: true,
+          maxWorkers: 3,
+          sequence: { groupOrder: 1 },
         },
       },
-      { test: { name: 'faults', include: ['test/integration/faults/**/*.test.ts', ...longFaults], ...onBrokers } },
+      {
+        test: {
+          name: 'outages',
+          include: outages,
+          globalSetup: ['test/kit/global-setup.ts'],
+          ...onBrokers,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      { test: { name: 'faults', include: faults, ...onBrokers, sequence: { groupOrder: 3 } } },
     ],
   },
 });

@@ -7,7 +7,7 @@ import { testOffset } from '../../test/kit/brokers.ts';
 import { chooseProvider } from '../brokers/cli.ts';
 import { serverNames } from '../brokers/table.ts';
 import { type Counts, runStep } from './run-step.ts';
-import { isPart, type Part, parts, steps, usualParts } from './steps.ts';
+import { isPart, type Part, parts, type Step, steps, usualParts } from './steps.ts';
 
 const help = `Runs the tests, all of them but "faults", or the parts that are named. The last line is "N passed, N failed".
 
@@ -67,8 +67,8 @@ function line(name: string, { passed, failed }: Counts, millis: number): string 
   return `${name.padEnd(14)}${`${passed} passed`.padStart(12)}${`${failed} failed`.padStart(12)}${(millis / 1000).toFixed(1).padStart(9)} s`;
 }
 
-function nameOf(run: { readonly script: string } | { readonly project: string }): string {
-  return 'script' in run ? run.script : run.project;
+function nameOf(run: Step['run']): string {
+  return 'script' in run ? run.script : run.projects[0];
 }
 
 /** Stops, however the work ends, every server at the tests' offset that did not run before, and removes its data. */

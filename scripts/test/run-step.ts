@@ -15,11 +15,12 @@ export async function runStep(step: Step, folder: string, signal: AbortSignal): 
     const code = await execute('npm', ['run', '--silent', step.run.script], signal);
     return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
   }
-  const { project } = step.run;
-  const report = join(folder, `${project}.json`);
+  const { projects } = step.run;
+  const report = join(folder, `${projects[0]}.json`);
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const code = await execute(process.execPath, [vitest, 'run', '--project', project, ...reporters], signal);
+  const chosen = projects.map((project) => `--project=${project}`);
+  const code = await execute(process.execPath, [vitest, 'run', ...chosen, ...reporters], signal);
   return countTests(readReport(report), code);
 }
 

@@ -4,8 +4,8 @@ export type Part = 'check' | 'unit' | 'conformance' | 'simulation' | 'integratio
 
 export type Step = {
   readonly part: Part;
-  /** Runs an npm script that succeeds or fails as a whole, or the tests of a vitest project. */
-  readonly run: { readonly script: string } | { readonly project: string };
+  /** Runs an npm script that succeeds or fails as a whole, or the tests of vitest projects. */
+  readonly run: { readonly script: string } | { readonly projects: readonly [string, ...string[]] };
   readonly what: string;
   /** Takes so long that it runs only when it is named. */
   readonly long?: boolean;
@@ -16,19 +16,19 @@ export const steps: readonly Step[] = [
   { part: 'check', run: { script: 'lint' }, what: 'lint finds nothing' },
   { part: 'check', run: { script: 'format:check' }, what: 'everything is formatted' },
   { part: 'check', run: { script: 'unused' }, what: 'nothing is unused' },
-  { part: 'check', run: { project: 'tidy' }, what: 'house rules over the whole tree' },
-  { part: 'unit', run: { project: 'unit' }, what: 'functions and codecs, no server' },
+  { part: 'check', run: { projects: ['tidy'] }, what: 'house rules over the whole tree' },
+  { part: 'unit', run: { projects: ['unit'] }, what: 'functions and codecs, no server' },
   {
     part: 'conformance',
-    run: { project: 'conformance' },
+    run: { projects: ['conformance'] },
     what: 'one suite for all state stores, one for all drivers: on fake clusters',
   },
-  { part: 'conformance', run: { project: 'drivers' }, what: 'the suite for drivers on real brokers' },
-  { part: 'simulation', run: { project: 'simulation' }, what: 'the heart on a fake cluster with seeded faults' },
-  { part: 'integration', run: { project: 'integration' }, what: 'real brokers, killed and restarted' },
+  { part: 'conformance', run: { projects: ['drivers'] }, what: 'the suite for drivers on real brokers' },
+  { part: 'simulation', run: { projects: ['simulation'] }, what: 'the heart on a fake cluster with seeded faults' },
+  { part: 'integration', run: { projects: ['integration', 'outages'] }, what: 'real brokers, killed and restarted' },
   {
     part: 'faults',
-    run: { project: 'faults' },
+    run: { projects: ['faults'] },
     what: 'the whole matrix of faults in all four directions, more than an hour',
     long: true,
   },

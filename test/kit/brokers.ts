@@ -2,12 +2,16 @@
  * Real brokers for tests: the same servers as `npm run brokers`, on a port offset and with a data directory of their own.
  *
  * The global set-up of the test run starts what all files share and stops it at the end; a test file calls
- * {@link startBrokers} with the names it needs, which then only finds them, and must not stop what it did not start:
- * {@link Brokers.stop} takes care of that.
+ * {@link startBrokers} with the names it needs, and {@link Brokers.stop} stops a server when the last of the files and set-ups that
+ * use it at the same time is done with it, unless it ran before all of them.
  */
+import { randomUUID } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { chooseProvider } from '../../scripts/brokers/cli.ts';
 import type { Report } from '../../scripts/brokers/errors.ts';
 import { parseOffset, type ServerName } from '../../scripts/brokers/table.ts';
+import { tenants } from './tenants.ts';
 
 export { bedCertificate, bedToken } from '../../scripts/brokers/pulsar.ts';
 export {
@@ -34,7 +38,7 @@ export type BrokersOptions = {
 
 export type Brokers = {
   readonly offset: number;
-  /** Stops the servers that this call has started, and only those; their data stays. */
+  /** Stops those of the servers that nobody uses any more, but none that ran before; their data stays. */
   readonly stop: () => Promise<void>;
   /** SIGKILL for the server, as in a crash. Of a RocketMQ cluster only the broker dies, the namesrv lives on. */
   readonly kill: (name: ServerName) => Promise<void>;
@@ -52,11 +56,13 @@ export async function startBrokers(names: readonly ServerName[], options: Broker
   const offset = options.offset ?? testOffset;
   const report = options.report ?? ((line) => void process.stderr.write(`brokers: ${line}\n`));
   const provider = chooseProvider({ offset, dataDirectory: options.dataDirectory, report });
-  const started = await provider.up(names);
+  const shared = tenants<ServerName>(join(tmpdir(), `isthmus-brokers-${offset}`), randomUUID());
+  await shared.enter(names);
+  await shared.started(await provider.up(names));
   return {
     offset,
     stop: async () => {
-      await provider.down(started, false);
+      await shared.leave(names, async (unused) => await provider.down(unused, false));
     },
     kill: provider.kill,
     shutDown: provider.stop,

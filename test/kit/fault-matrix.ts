@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { type Brokers, startBrokers } from './brokers.ts';
 import { type Eyes, startEyes } from './eyes.ts';
-import type { Fault } from './faults.ts';
+import { type Fault, quickFaults } from './faults.ts';
 import { testSeed } from './random.ts';
 import { expectFaithful, playScene, type Way } from './scene.ts';
 
@@ -28,4 +28,9 @@ export function faultMatrix(way: Way, faults: readonly Fault[], windows: readonl
       expectFaithful(await playScene({ brokers, eyes }, way, { windows: on, ...size, ...fault.options }, fault.run));
     });
   });
+}
+
+/** A quick look at the matrix, which `npm run test:faults` goes through as a whole. */
+export function quickFaultMatrix(way: Way): void {
+  faultMatrix(way, quickFaults, [true], { messages: 6_000, rate: 1_500 });
 }

@@ -13,7 +13,7 @@ import { setMessageLimit } from '../../kit/pulsar-policies.ts';
 // where the target says that the last one was.
 
 const pulsarAt = pulsarEndpoints('pulsar-west', testOffset);
-const KILLS = 3;
+const KILLS = 2;
 /** Round trips slow enough that a replay can be met in the middle. */
 const DELAY_MILLIS = 100;
 

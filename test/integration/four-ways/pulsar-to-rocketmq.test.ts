@@ -1,0 +1,4 @@
+import { quickFaultMatrix } from '../../kit/fault-matrix.ts';
+import { ways } from '../../kit/scene.ts';
+
+quickFaultMatrix(ways.pulsarToRocketmq);
