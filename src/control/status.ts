@@ -67,11 +67,12 @@ function mirrorState(wanted: WantedMirror, running: ManagedMirror | undefined, l
   return lanes.every((lane) => lane.state === 'running') ? 'running' : 'starting';
 }
 
-function total(values: readonly (number | null)[]): number | null {
+/** The sum; null when one of them is not known. */
+export function total(counts: readonly (number | null)[]): number | null {
   let sum = 0;
-  for (const value of values) {
-    if (value === null) return null;
-    sum += value;
+  for (const count of counts) {
+    if (count === null) return null;
+    sum += count;
   }
   return sum;
 }

@@ -5,6 +5,7 @@ import type { MirrorStatus } from '../api.ts';
 import type { Ends } from '../clusters.ts';
 import type { GroupStatus } from '../groups/api.ts';
 import type { LinkGroupSync, SourceEnds } from '../groups/link-groups.ts';
+import { total } from '../status.ts';
 import type { FailoverCertificate, FailoverPlan, FailoverStatus, FailoverStep, GroupOutcome } from './api.ts';
 import { type RunHook, runHooks } from './hooks.ts';
 import { lanesAtRisk } from './plan.ts';
@@ -183,10 +184,6 @@ async function release(host: FailoverHost, status: FailoverStatus, signal: Abort
       pausedMirrors: paused,
     },
   };
-}
-
-function total(counts: readonly (number | null)[]): number | null {
-  return counts.includes(null) ? null : counts.reduce<number>((sum, count) => sum + (count ?? 0), 0);
 }
 
 function outcomes(plan: FailoverPlan, groups: readonly GroupStatus[]): GroupOutcome[] {

@@ -2,6 +2,7 @@ import type { PlaceKind, TranslatedPlace, Translation } from '../../mirror/group
 import { formatPosition, type Position } from '../../model/position.ts';
 import type { GroupProgress } from '../../model/progress.ts';
 import type { DoneRange, MovedLane } from '../../spi/groups.ts';
+import { total } from '../status.ts';
 import type { GroupPlaceStatus, GroupState, GroupStatus, GroupTopicStatus } from './api.ts';
 import { type Applied, laneName } from './applier.ts';
 import type { FollowedTopic } from './topic-views.ts';
@@ -118,8 +119,4 @@ export function worst(kinds: readonly PlaceKind[]): PlaceKind {
 
 function least<T>(order: readonly T[], values: readonly T[]): T {
   return values.reduce((a, b) => (order.indexOf(a) >= order.indexOf(b) ? a : b));
-}
-
-function total(counts: readonly (number | null)[]): number | null {
-  return counts.includes(null) ? null : counts.reduce<number>((sum, count) => sum + (count ?? 0), 0);
 }
