@@ -9,7 +9,7 @@ import { serveHttp } from './http/serve.ts';
 import { ByteBudget } from './lib/byte-budget.ts';
 import { systemClock } from './lib/clock.ts';
 import { keyedMarks } from './lib/keyed-marks.ts';
-import { systemRandom } from './lib/random.ts';
+import { randomSuffix, systemRandom } from './lib/random.ts';
 import { runHook } from './lib/run-hook.ts';
 import { createLog } from './metrics/log.ts';
 import { createMetrics } from './metrics/prometheus.ts';
@@ -153,8 +153,7 @@ export async function startApp(config: Config, version: string): Promise<App> {
 
 /** Tells this process from all others, and people where it runs. */
 function processName(region: string, random: () => number): string {
-  const own = Math.floor(random() * 36 ** 6).toString(36);
-  return `${region}/${hostname()}:${process.pid}/${own.padStart(6, '0')}`;
+  return `${region}/${hostname()}:${process.pid}/${randomSuffix(random)}`;
 }
 
 /** The version of package.json, which lies one level above both src/ and dist/. */

@@ -1,5 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../../errors.ts';
 import { ByteBudget } from '../../lib/byte-budget.ts';
+import { randomSuffix } from '../../lib/random.ts';
 import { Pace } from '../../mirror/audit/pace.ts';
 import type { LeaseKeeper } from '../../mirror/lease-keeper.ts';
 import { laneKey } from '../../model/lane.ts';
@@ -168,8 +169,7 @@ export class Failbacks implements FailbackControl {
       listing: null,
       trouble: null,
     };
-    const random6 = Math.floor(random() * 36 ** 6).toString(36);
-    const list = { id: `${now}-${random6.padStart(6, '0')}`, failover: failover.id, since: failover.steps[0]?.startedAt ?? now };
+    const list = { id: `${now}-${randomSuffix(random)}`, failover: failover.id, since: failover.steps[0]?.startedAt ?? now };
     return { begin: { status, mirrors: still.map(({ spec }) => spec.name), lanes: [] }, list };
   }
 

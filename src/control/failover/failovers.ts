@@ -1,4 +1,5 @@
 import { IsthmusError, toIsthmusError } from '../../errors.ts';
+import { randomSuffix } from '../../lib/random.ts';
 import type { LeaseKeeper } from '../../mirror/lease-keeper.ts';
 import type { Clock } from '../../spi/clock.ts';
 import type { Log } from '../../spi/log.ts';
@@ -87,11 +88,8 @@ export class Failovers implements FailoverControl {
     if (plan.blockers.length > 0 && !force)
       throw new IsthmusError('CONFLICT', `beginning a failover of ${link}: ${plan.blockers.join('; ')}. Mend that, or force it`);
     const { clock, random } = this.#deps;
-    const id = `${clock.now()}-${Math.floor(random() * 36 ** 6)
-      .toString(36)
-      .padStart(6, '0')}`;
     const status: FailoverStatus = {
-      id,
+      id: `${clock.now()}-${randomSuffix(random)}`,
       link,
       kind,
       state: 'running',

@@ -1,5 +1,6 @@
 import { IsthmusError } from '../../errors.ts';
 import { within } from '../../lib/abort.ts';
+import { randomSuffix } from '../../lib/random.ts';
 import type { Clock } from '../../spi/clock.ts';
 import type { Log } from '../../spi/log.ts';
 import { expectLooks } from '../readable-mirror.ts';
@@ -94,9 +95,7 @@ export class Verifications implements VerificationControl {
 
   /** Unlike that of any other process, so that nobody takes the result of one for that of another after a restart. */
   #newId(): string {
-    return `${(++this.#count).toString()}-${Math.floor(this.#deps.random() * 36 ** 6)
-      .toString(36)
-      .padStart(6, '0')}`;
+    return `${++this.#count}-${randomSuffix(this.#deps.random)}`;
   }
 
   #forgetOld(): void {
