@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import {
-  formatDuration,
+  durationField,
   formatHostPort,
   type HostPort,
   name,
   type Parsed,
-  parseDuration,
   parseHostPort,
   sameAddressKey,
   textField,
@@ -64,16 +63,7 @@ const adminUrl = textField('must be an http:// or https:// address', (text): Par
 });
 
 /** What proxies take as an invisible duration, and somewhat more at either end. */
-const MIN_POP_WINDOW = 10_000;
-const MAX_POP_WINDOW = 24 * 3_600_000;
-const MUST_BE_WINDOW = `must be a duration from ${formatDuration(MIN_POP_WINDOW)} to ${formatDuration(MAX_POP_WINDOW)}`;
-
-const popWindow = textField(MUST_BE_WINDOW, (text): Parsed<number> => {
-  const millis = parseDuration(text);
-  return millis === undefined || millis < MIN_POP_WINDOW || millis > MAX_POP_WINDOW
-    ? { wrong: MUST_BE_WINDOW, hint: 'for example 60s' }
-    : { value: millis };
-});
+const popWindow = durationField(10_000, 24 * 3_600_000, '60s');
 
 const text = z.string().min(1);
 const PEM = 'path of a PEM file, or the PEM text itself';

@@ -1,18 +1,10 @@
 import { z } from 'zod';
 import type { FailoverHook, FailoverRule } from '../model/mirror-spec.ts';
-import { formatDuration, type Parsed, parseDuration, textField } from './fields.ts';
+import { durationField, type Parsed, textField } from './fields.ts';
 
 const MAX_HOOKS = 20;
-const MIN_TIMEOUT = 1_000;
-const MAX_TIMEOUT = 3_600_000;
-const MUST_BE_DURATION = `must be a duration from ${formatDuration(MIN_TIMEOUT)} to ${formatDuration(MAX_TIMEOUT)}`;
 
-const timeout = textField(MUST_BE_DURATION, (text): Parsed<number> => {
-  const millis = parseDuration(text);
-  return millis === undefined || millis < MIN_TIMEOUT || millis > MAX_TIMEOUT
-    ? { wrong: MUST_BE_DURATION, hint: 'for example 30s' }
-    : { value: millis };
-});
+const timeout = durationField(1_000, 3_600_000, '30s');
 
 const webhook = textField('must be an http or https address', (text): Parsed<string> => {
   const url = URL.parse(text);

@@ -67,6 +67,21 @@ export function formatDuration(millis: number): string {
   return `${Math.round(millis / size)}${unit}`;
 }
 
+/** A length of time between two others, all in milliseconds. */
+export function durationField(
+  shortest: number,
+  longest: number,
+  example: string,
+): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
+  const wrong = `must be a duration from ${formatDuration(shortest)} to ${formatDuration(longest)}`;
+  return textField(wrong, (text): Parsed<number> => {
+    const millis = parseDuration(text);
+    return millis === undefined || millis < shortest || millis > longest
+      ? { wrong, hint: `for example ${example}` }
+      : { value: millis };
+  });
+}
+
 /** A moment as milliseconds since 1970: ISO 8601 with its zone. */
 export function parseTime(text: string): number | undefined {
   if (!/^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))$/.test(text)) return undefined;

@@ -1,18 +1,10 @@
 import { z } from 'zod';
 import type { GroupsRule } from '../model/mirror-spec.ts';
-import { formatDuration, type Parsed, parseDuration, textField } from './fields.ts';
+import { durationField, type Parsed, textField } from './fields.ts';
 
-const MIN_EVERY = 1_000;
-const MAX_EVERY = 3_600_000;
 const MAX_GLOBS = 1_000;
-const MUST_BE_DURATION = `must be a duration from ${formatDuration(MIN_EVERY)} to ${formatDuration(MAX_EVERY)}`;
 
-const every = textField(MUST_BE_DURATION, (text): Parsed<number> => {
-  const millis = parseDuration(text);
-  return millis === undefined || millis < MIN_EVERY || millis > MAX_EVERY
-    ? { wrong: MUST_BE_DURATION, hint: 'for example 5s' }
-    : { value: millis };
-});
+const every = durationField(1_000, 3_600_000, '5s');
 
 const rename = textField('must be a text with {group} in it', (text): Parsed<string> => {
   const unknown = [...text.matchAll(/\{(\w*)\}/g)].find(([, key]) => key !== 'group')?.[0];
