@@ -25,6 +25,16 @@ export interface Capabilities {
   readonly stores: 'once' | 'once-if-deduplicated' | 'at-least-once';
 }
 
+/** Those of a driver to which its cluster hides nothing. */
+export const ALL_CAPABILITIES: Capabilities = {
+  listsTopics: true,
+  createsTopics: true,
+  exactPositions: true,
+  readsWithoutGroup: true,
+  choosesPartition: true,
+  stores: 'once',
+};
+
 /** Rules of a mirror that its source's driver cannot keep, each with what to do. Empty when it can keep them all. */
 export function rulesBeyond(source: Capabilities, { topics, start }: Pick<MirrorSpec, 'topics' | 'start'>): string[] {
   const problems: string[] = [];

@@ -2,7 +2,7 @@ import { toIsthmusError } from '../../errors.ts';
 import type { TopicDescription } from '../../model/lane.ts';
 import { offsetPosition } from '../../model/position.ts';
 import { type MarkCodec, plainMarks } from '../../model/provenance.ts';
-import type { Capabilities } from '../../spi/capabilities.ts';
+import { ALL_CAPABILITIES } from '../../spi/capabilities.ts';
 import type { CheckItem, Cluster, ClusterAdmin, MadeTopic } from '../../spi/cluster.ts';
 import type { LaneExtent } from '../../spi/source.ts';
 import type { EntryBroker } from './entry-broker.ts';
@@ -11,15 +11,6 @@ import type { MemoryNetwork } from './network.ts';
 import type { QueueBroker } from './queue-broker.ts';
 import { MemoryQueueSink, MemorySink } from './sink.ts';
 import { MemoryEntrySource, MemorySource } from './source.ts';
-
-const CAPABILITIES: Capabilities = {
-  listsTopics: true,
-  createsTopics: true,
-  exactPositions: true,
-  readsWithoutGroup: true,
-  choosesPartition: true,
-  stores: 'once',
-};
 
 /** A process's view of a fake cluster of queues. */
 export function openQueueCluster(
@@ -52,7 +43,7 @@ export function openQueueCluster(
   return {
     name,
     type: 'rocketmq',
-    capabilities: CAPABILITIES,
+    capabilities: ALL_CAPABILITIES,
     admin,
     source: new MemorySource(broker, network),
     sink: new MemoryQueueSink(broker, network, marks),
@@ -83,7 +74,7 @@ export function openEntryCluster(
   return {
     name,
     type: 'pulsar',
-    capabilities: CAPABILITIES,
+    capabilities: ALL_CAPABILITIES,
     admin,
     source: new MemoryEntrySource(broker, network),
     sink: new MemorySink(broker, network, marks),

@@ -1,5 +1,5 @@
 import { FramePool } from '../../lib/frame-pool.ts';
-import type { Capabilities } from '../../spi/capabilities.ts';
+import { ALL_CAPABILITIES } from '../../spi/capabilities.ts';
 import type { Cluster } from '../../spi/cluster.ts';
 import { PulsarAdmin } from './admin/admin.ts';
 import { checkCluster } from './admin/check.ts';
@@ -13,15 +13,6 @@ import { PulsarSource } from './source/source.ts';
 
 export type { PulsarDeps, PulsarOptions } from './options.ts';
 
-const CAPABILITIES: Capabilities = {
-  listsTopics: true,
-  createsTopics: true,
-  exactPositions: true,
-  readsWithoutGroup: true,
-  choosesPartition: true,
-  stores: 'once',
-};
-
 /** Opens a Pulsar cluster. Nothing is connected before the first use. Throws CONFIG_INVALID for addresses that are none. */
 export function openPulsar(name: string, options: PulsarOptions, deps: PulsarDeps): Cluster {
   const credentials = credentialsOf(options.auth);
@@ -33,7 +24,7 @@ export function openPulsar(name: string, options: PulsarOptions, deps: PulsarDep
   return {
     name,
     type: 'pulsar',
-    capabilities: CAPABILITIES,
+    capabilities: ALL_CAPABILITIES,
     admin: new PulsarAdmin(rest, (topics) => checkCluster(topics, rest, pool, deps), deps),
     source: new PulsarSource(pool, rest, frames, deps),
     sink,

@@ -1,6 +1,6 @@
 import { BatchPool } from '../../lib/batch-pool.ts';
 import { FramePool } from '../../lib/frame-pool.ts';
-import type { Capabilities } from '../../spi/capabilities.ts';
+import { ALL_CAPABILITIES } from '../../spi/capabilities.ts';
 import type { Cluster } from '../../spi/cluster.ts';
 import { rocketmqAdmin } from './admin.ts';
 import { ConsumerGroups } from './groups/consumer-groups.ts';
@@ -12,15 +12,6 @@ import type { RocketmqDeps, RocketmqOptions } from './options.ts';
 import { Routes } from './routes.ts';
 import { RocketmqSink } from './sink/sink.ts';
 import { rocketmqSource } from './source.ts';
-
-const CAPABILITIES: Capabilities = {
-  listsTopics: true,
-  createsTopics: true,
-  exactPositions: true,
-  readsWithoutGroup: true,
-  choosesPartition: true,
-  stores: 'once',
-};
 
 const DEFAULT_IN_FLIGHT_BYTES = 48 * 1024 * 1024;
 const DEFAULT_POP_WINDOW_MILLIS = 60_000;
@@ -54,7 +45,7 @@ export function openRocketmq(name: string, options: RocketmqOptions, deps: Rocke
   return {
     name,
     type: 'rocketmq',
-    capabilities: CAPABILITIES,
+    capabilities: ALL_CAPABILITIES,
     admin,
     source: rocketmqSource({
       deps,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Capabilities } from '../../../src/spi/capabilities.ts';
+import { ALL_CAPABILITIES, type Capabilities } from '../../../src/spi/capabilities.ts';
 import type { CheckTopics, Cluster } from '../../../src/spi/cluster.ts';
-import { ALL_CAPABILITIES, cli, fakeCluster, type Outcome, writeConfig } from './kit.ts';
+import { cli, fakeCluster, type Outcome, writeConfig } from './kit.ts';
 
 const PROXY: Capabilities = {
   listsTopics: false,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Wiring } from '../../../src/cli/options.ts';
 import { runCli } from '../../../src/cli/run-cli.ts';
 import type { TopicDescription } from '../../../src/model/lane.ts';
-import type { Capabilities } from '../../../src/spi/capabilities.ts';
+import { ALL_CAPABILITIES } from '../../../src/spi/capabilities.ts';
 import type { Cluster, ClusterAdmin } from '../../../src/spi/cluster.ts';
 
 export interface Outcome {
@@ -56,15 +56,6 @@ export function writeConfig(text: string): string {
   writeFileSync(file, text);
   return file;
 }
-
-export const ALL_CAPABILITIES: Capabilities = {
-  listsTopics: true,
-  createsTopics: true,
-  exactPositions: true,
-  readsWithoutGroup: true,
-  choosesPartition: true,
-  stores: 'once',
-};
 
 /** A cluster that lists some topics and answers checks as told. */
 export function fakeCluster(
