@@ -34,3 +34,12 @@ export interface GroupProgress {
   /** Why `next` may lie behind what is really done, for people: records will be read again then, none is lost. */
   readonly behindBecause?: string | undefined;
 }
+
+/** The order in which clusters list groups: by topic, then by name. */
+export function compareGroups(a: GroupProgress, b: GroupProgress): number {
+  return compareTexts(a.topic, b.topic) || compareTexts(a.group, b.group);
+}
+
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -35,7 +35,6 @@ export function openRocketmq(name: string, options: RocketmqOptions, deps: Rocke
   const consumerGroups = new ConsumerGroups({
     network,
     groups,
-    own: groups,
     frames,
     routes,
     clock: deps.clock,

@@ -1,6 +1,6 @@
 import { IsthmusError } from '../../../errors.ts';
 import { forEachLimited } from '../../../lib/concurrency.ts';
-import type { GroupProgress, LaneProgress, Sharing } from '../../../model/progress.ts';
+import { compareGroups, type GroupProgress, type LaneProgress, type Sharing } from '../../../model/progress.ts';
 import type { Clock } from '../../../spi/clock.ts';
 import type { GroupMove, Groups, MovedLane } from '../../../spi/groups.ts';
 import { field, listField, textField } from '../admin/json.ts';
@@ -55,7 +55,7 @@ export class PulsarGroups implements Groups {
         : new Map<string, Consumers>();
       found.push(...groupsOf(topic, states, consumers));
     });
-    return found.sort((a, b) => compareTexts(a.topic, b.topic) || compareTexts(a.group, b.group));
+    return found.sort(compareGroups);
   }
 
   async move({ group, topic, places, force }: GroupMove): Promise<MovedLane[]> {
@@ -149,8 +149,4 @@ function groupsOf(topic: string, states: readonly PartitionState[], consumers: R
     const shared = progress.some(({ done }) => done.length > 0);
     return { group, topic, sharing: sharing ?? (shared ? 'shared' : undefined), members, lanes: progress };
   });
-}
-
-function compareTexts(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

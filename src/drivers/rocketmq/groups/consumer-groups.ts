@@ -1,10 +1,15 @@
 import { forEachLimited } from '../../../lib/concurrency.ts';
 import { offsetPosition } from '../../../model/position.ts';
-import type { GroupProgress, LaneProgress, PositionRange, Sharing } from '../../../model/progress.ts';
+import {
+  compareGroups,
+  type GroupProgress,
+  type LaneProgress,
+  type PositionRange,
+  type Sharing,
+} from '../../../model/progress.ts';
 import type { Clock } from '../../../spi/clock.ts';
 import type { GroupMove, Groups, MovedLane } from '../../../spi/groups.ts';
 import type { Log } from '../../../spi/log.ts';
-import type { Groups as OwnGroups } from '../groups.ts';
 import { accepted } from '../refusal.ts';
 import { formatLane, type Routes } from '../routes.ts';
 import type { LookParts } from '../sink/look/queue-look.ts';
@@ -22,7 +27,6 @@ const OWN_GROUP = /^isthmus-/;
 
 export interface ConsumerGroupsParts extends LookParts {
   readonly routes: Routes;
-  readonly own: OwnGroups;
   readonly clock: Clock;
   readonly log: Log;
   /** For how long consumers of a POP group may have a message without acknowledging it, milliseconds. */
@@ -76,13 +80,13 @@ export class ConsumerGroups implements Groups {
     await forEachLimited([...found.values()], GROUPS_AT_A_TIME, async ({ topic, group }) => {
       progress.push(await this.#progressOf(topic, group, views, masters));
     });
-    return progress.sort((a, b) => compareTexts(a.topic, b.topic) || compareTexts(a.group, b.group));
+    return progress.sort(compareGroups);
   }
 
   async move(move: GroupMove): Promise<MovedLane[]> {
-    const { network, routes, own } = this.#parts;
+    const { network, routes, groups } = this.#parts;
     const { count } = await this.#facts.members(move.group, await this.#facts.masters());
-    return await moveGroup({ network, routes, own }, move, count);
+    return await moveGroup({ network, routes, own: groups }, move, count);
   }
 
   refusesGroupName(group: string): string | undefined {
@@ -190,8 +194,4 @@ function laneProgress(lane: string, offset: number, waiting: readonly number[]):
     if (until > each + 1) done.push({ from: offsetPosition(each + 1), to: offsetPosition(until) });
   }
   return { lane, next: offsetPosition(offsets[0] ?? offset), done };
-}
-
-function compareTexts(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
