@@ -74,7 +74,7 @@ export class LinkLooks {
     const all = [...known.values()].flat();
     const targets = await surveyOf(this.#target, unique(all.map(({ targetTopic }) => targetTopic)));
     const { sides, away } = await this.#sourceSides(known, orKept);
-    const checkpoints = await this.#perMirror(mirrors, async (_, list) => await Promise.resolve(byTopic(list)));
+    const checkpoints = await this.#perMirror(mirrors, (_, list) => Map.groupBy(list, ({ lane }) => lane.topic));
     const topics: TopicLook[] = [];
     const troubles: TopicTrouble[] = [];
     for (const followed of all) {
@@ -126,7 +126,7 @@ export class LinkLooks {
 
   async #perMirror<T>(
     mirrors: readonly FollowedMirror[],
-    work: (mirror: FollowedMirror, checkpoints: readonly Checkpoint[]) => Promise<T>,
+    work: (mirror: FollowedMirror, checkpoints: readonly Checkpoint[]) => T | Promise<T>,
   ): Promise<Map<FollowedMirror, T>> {
     const found = new Map<FollowedMirror, T>();
     await forEachLimited(mirrors, MIRRORS_AT_A_TIME, async (mirror) => {
@@ -226,14 +226,4 @@ const NOTHING: TopicSurvey = { groups: [], extents: new Map() };
 
 function unique(names: readonly string[]): string[] {
   return [...new Set(names)];
-}
-
-function byTopic(checkpoints: readonly Checkpoint[]): Map<string, Checkpoint[]> {
-  const found = new Map<string, Checkpoint[]>();
-  for (const each of checkpoints) {
-    const known = found.get(each.lane.topic);
-    if (known === undefined) found.set(each.lane.topic, [each]);
-    else known.push(each);
-  }
-  return found;
 }

@@ -1,6 +1,5 @@
 import { IsthmusError, toIsthmusError } from '../../errors.ts';
 import { forEachLimited } from '../../lib/concurrency.ts';
-import type { GroupProgress } from '../../model/progress.ts';
 import type { Cluster } from '../../spi/cluster.ts';
 import type { Groups, TopicSurvey } from '../../spi/groups.ts';
 
@@ -21,12 +20,7 @@ export async function surveyOf(cluster: Cluster, topics: readonly string[]): Pro
 }
 
 async function surveyApart({ admin }: Cluster, groups: Groups, topics: readonly string[]): Promise<Surveys> {
-  const byTopic = new Map<string, GroupProgress[]>();
-  for (const each of await groups.progress(topics)) {
-    const known = byTopic.get(each.topic);
-    if (known === undefined) byTopic.set(each.topic, [each]);
-    else known.push(each);
-  }
+  const byTopic = Map.groupBy(await groups.progress(topics), (each) => each.topic);
   const surveys = new Map<string, TopicSurvey | IsthmusError>();
   await forEachLimited([...new Set(topics)], TOPICS_AT_A_TIME, async (topic) => {
     try {
