@@ -7,6 +7,7 @@ import { IsthmusError } from '../errors.ts';
 import type { LinkSpec } from '../model/mirror-spec.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { Log } from '../spi/log.ts';
+import type { MirrorKey } from '../spi/state-store.ts';
 import type { ApiEnv } from './guard.ts';
 import { problemSchema } from './problem.ts';
 
@@ -174,6 +175,11 @@ export function nameParameter(context: ApiContext, parameter: 'cluster' | 'link'
   if (nameProblem(name) !== undefined)
     throw new IsthmusError('NOT_FOUND', `looking for a ${parameter}: there is none of this name`);
   return name;
+}
+
+/** The mirror that the path names. Throws NOT_FOUND. */
+export function mirrorParameters(context: ApiContext): MirrorKey {
+  return { link: nameParameter(context, 'link'), mirror: nameParameter(context, 'mirror') };
 }
 
 export function json(value: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Response {

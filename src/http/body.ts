@@ -1,5 +1,9 @@
+import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import { readSection } from '../config/issues.ts';
+import { toProblems } from '../config/problems.ts';
 import { IsthmusError } from '../errors.ts';
+import { RequestProblems } from './problem.ts';
 
 /** Far more than any mirror needs. */
 export const MAX_BODY_BYTES: number = 256 * 1024;
@@ -62,4 +66,17 @@ export async function readJsonBody(context: Context): Promise<Readonly<Record<st
     throw new IsthmusError('INVALID_REQUEST', 'reading the request body: it must be a JSON object');
   }
   return { ...value };
+}
+
+/** A body as its schema reads it. Throws INVALID_REQUEST with all that is wrong with it at once; `doing` begins the message. */
+export function checkBody<S extends z.ZodObject>(schema: S, body: unknown, doing: string): z.output<S> {
+  const { whole, findings } = readSection(schema, body, []);
+  if (whole === undefined) throw new RequestProblems(doing, toProblems(findings, body));
+  return whole;
+}
+
+/** What the document says of a body: as it is sent, not as it is read. */
+export function sentSchema(schema: z.ZodType): object {
+  const { $schema: _, ...sent } = z.toJSONSchema(schema, { io: 'input' });
+  return sent;
 }

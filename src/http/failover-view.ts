@@ -1,6 +1,12 @@
 import { z } from '@hono/zod-openapi';
-import type { FailoverCertificate, FailoverPlan, FailoverStatus, StepStatus } from '../control/failover/api.ts';
-import { groupView, viewGroup } from './group-view.ts';
+import {
+  FAILOVER_STEPS,
+  type FailoverCertificate,
+  type FailoverPlan,
+  type FailoverStatus,
+  type StepStatus,
+} from '../control/failover/api.ts';
+import { groupState, groupView, placeKind, viewGroup } from './group-view.ts';
 import { isoTime, time, troubleView, viewTrouble } from './views.ts';
 
 const kind = z.enum(['planned', 'unplanned']).meta({
@@ -33,7 +39,7 @@ const plan = z
   })
   .openapi('FailoverPlan');
 
-const placed = z.strictObject({ kind: z.enum(['exact', 'floor', 'unknown', 'too-old']), rereads: z.number().nullable() });
+const placed = z.strictObject({ kind: placeKind, rereads: z.number().nullable() });
 
 const certificate = z
   .strictObject({
@@ -48,7 +54,7 @@ const certificate = z
         targetTopic: z.string(),
         predicted: placed.nullable().meta({ description: 'As the plan said.' }),
         actual: placed.meta({ description: 'As it was when the target was released.' }),
-        state: z.enum(['synced', 'shown', 'ahead', 'active', 'waiting']),
+        state: groupState,
       }),
     ),
     recordsLeftBehind: z
@@ -63,14 +69,16 @@ const certificate = z
   })
   .openapi('FailoverCertificate');
 
+const step = z.enum(FAILOVER_STEPS);
+
 const status = z
   .strictObject({
     id: z.string(),
     link: z.string(),
     kind,
     state: z.enum(['running', 'done', 'failed', 'aborted']),
-    step: z.enum(['fence', 'drain', 'sync', 'release']),
-    steps: z.array(z.strictObject({ step: z.string(), startedAt: time, endedAt: time.nullable(), detail: z.string() })),
+    step,
+    steps: z.array(z.strictObject({ step, startedAt: time, endedAt: time.nullable(), detail: z.string() })),
     plan,
     certificate: certificate.nullable(),
     trouble: troubleView.nullable(),

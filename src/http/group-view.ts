@@ -1,13 +1,13 @@
 import { z } from '@hono/zod-openapi';
-import type { GroupPlaceStatus, GroupStatus, GroupTopicStatus, LinkGroups, PositionTranslation } from '../control/groups/api.ts';
+import type { GroupStatus, GroupTopicStatus, LinkGroups } from '../control/groups/api.ts';
 import { isoTime, time, troubleView, viewTrouble } from './views.ts';
 
-const kind = z.enum(['exact', 'floor', 'unknown', 'too-old']).meta({
+export const placeKind: z.ZodType<GroupStatus['kind']> = z.enum(['exact', 'floor', 'unknown', 'too-old']).meta({
   description:
     'exact: nothing is read again and nothing is missing. floor: nothing is missing, `rereads` records are read again. too-old: the target has deleted what the group has not done. unknown: nothing is guessed.',
 });
 const rereads = z.number().nullable().meta({ description: 'Records that are read again; null when that is not known.' });
-const state = z.enum(['synced', 'shown', 'ahead', 'active', 'waiting']).meta({
+export const groupState: z.ZodType<GroupStatus['state']> = z.enum(['synced', 'shown', 'ahead', 'active', 'waiting']).meta({
   description:
     'synced: the target has the place. active: consumers are connected to the target, which leaves it alone. ahead: the group is further on there. waiting: see reason. shown: the link only shows places.',
 });
@@ -17,7 +17,7 @@ const place = z
   .strictObject({
     partition: z.int(),
     lane: z.string().meta({ description: "The target's own name of the partition.", examples: ['broker-a:3', '3'] }),
-    kind,
+    kind: placeKind,
     next: z
       .string()
       .nullable()
@@ -47,11 +47,11 @@ const topic = z
     }),
     sourceHoles: z.int().meta({ description: 'Stretches beyond these places that it has done already.' }),
     behindBecause: z.string().nullable().meta({ description: 'Why these places may lie behind what is really done.' }),
-    kind,
+    kind: placeKind,
     rereads,
     ahead: z.number().meta({ description: 'Records that the group has done and the mirror has still to bring.' }),
     places: z.array(place),
-    state,
+    state: groupState,
     syncedAt: synced,
   })
   .openapi('GroupTopic');
@@ -60,9 +60,9 @@ const group = z
   .strictObject({
     group: z.string(),
     targetGroup: z.string().meta({ description: 'Its name on the target.' }),
-    kind,
+    kind: placeKind,
     rereads,
-    state,
+    state: groupState,
     syncedAt: synced,
     topics: z.array(topic),
   })
@@ -84,7 +84,7 @@ export const positionView: z.ZodType = z
   .strictObject({
     mirror: z.string(),
     targetTopic: z.string(),
-    kind,
+    kind: placeKind,
     ahead: z.number().meta({ description: 'Records before the position that the mirror has still to bring.' }),
     places: z.array(place),
   })
@@ -97,11 +97,7 @@ export function viewGroup(status: GroupStatus): object {
 }
 
 function viewTopic(status: GroupTopicStatus): object {
-  return { ...status, syncedAt: optionalTime(status.syncedAt), places: status.places.map(viewPlace) };
-}
-
-function viewPlace(status: GroupPlaceStatus): object {
-  return { ...status };
+  return { ...status, syncedAt: optionalTime(status.syncedAt) };
 }
 
 export function viewLinkGroups(status: LinkGroups): object {
@@ -111,8 +107,4 @@ export function viewLinkGroups(status: LinkGroups): object {
     trouble: viewTrouble(status.trouble),
     groups: status.groups.map(viewGroup),
   };
-}
-
-export function viewPosition(translation: PositionTranslation): object {
-  return { ...translation, places: translation.places.map(viewPlace) };
 }

@@ -1,6 +1,4 @@
 import { z } from '@hono/zod-openapi';
-import { readSection } from '../../config/issues.ts';
-import { toProblems } from '../../config/problems.ts';
 import {
   FAILBACK_PHASES,
   FAILBACK_POLICIES,
@@ -10,8 +8,7 @@ import {
   type FailbackView,
 } from '../../control/failback/api.ts';
 import { type HttpDeps, json, nameParameter, type Operation } from '../api.ts';
-import { readJsonBody } from '../body.ts';
-import { RequestProblems } from '../problem.ts';
+import { checkBody, readJsonBody, sentSchema } from '../body.ts';
 import { isoTime, time, troubleView, viewTrouble } from '../views.ts';
 
 const newFailback = z.strictObject({
@@ -23,11 +20,7 @@ const newFailback = z.strictObject({
   reviewTopic: z.string().min(1).optional().meta({ description: 'With the policy review: topic of the target.' }),
 });
 
-/** For the document: as it is sent. */
-export const failbackComponents: Readonly<Record<string, object>> = (() => {
-  const { $schema: _, ...schema } = z.toJSONSchema(newFailback, { io: 'input' });
-  return { NewFailback: schema };
-})();
+export const failbackComponents: Readonly<Record<string, object>> = { NewFailback: sentSchema(newFailback) };
 
 const count = z.int().min(0);
 const position = z.string().meta({ description: '125000 on RocketMQ; 812:45 or 812:45:3 on Pulsar.' });
@@ -149,9 +142,7 @@ function viewFailback({ startedAt, endedAt, listing: made, trouble, resumed, rev
 }
 
 function requestOf(link: string, body: unknown): FailbackRequest {
-  const { whole, findings } = readSection(newFailback, body, []);
-  if (whole === undefined) throw new RequestProblems('failing back', toProblems(findings, body));
-  return { link, ...whole };
+  return { link, ...checkBody(newFailback, body, 'failing back') };
 }
 
 const PATH = '/v1/links/{link}/failback';

@@ -1,11 +1,8 @@
 import { z } from '@hono/zod-openapi';
 import { parseDuration, textField } from '../../config/fields.ts';
-import { readSection } from '../../config/issues.ts';
-import { toProblems } from '../../config/problems.ts';
 import { type HttpDeps, json, nameParameter, type Operation } from '../api.ts';
-import { readJsonBody } from '../body.ts';
+import { checkBody, readJsonBody, sentSchema } from '../body.ts';
 import { failoverView, planView, viewFailover, viewPlan } from '../failover-view.ts';
-import { RequestProblems } from '../problem.ts';
 
 const MUST_BE_DURATION = 'must be a duration such as 30s or 10m';
 
@@ -27,11 +24,7 @@ const newFailover = z.strictObject({
   force: z.boolean().optional().meta({ description: 'Begin although the plan has blockers.' }),
 });
 
-/** For the document: as it is sent. */
-export const failoverComponents: Readonly<Record<string, object>> = (() => {
-  const { $schema: _, ...schema } = z.toJSONSchema(newFailover, { io: 'input' });
-  return { NewFailover: schema };
-})();
+export const failoverComponents: Readonly<Record<string, object>> = { NewFailover: sentSchema(newFailover) };
 
 const PLANNED_DRAIN_MILLIS = 600_000;
 const UNPLANNED_DRAIN_MILLIS = 30_000;
@@ -55,10 +48,8 @@ export function failoverOperations({ control: { failovers } }: HttpDeps): Operat
       },
       handle: async (context) => {
         const link = nameParameter(context, 'link');
-        const body = await readJsonBody(context);
-        const { whole, findings } = readSection(newFailover, body, []);
-        if (whole === undefined) throw new RequestProblems('beginning a failover', toProblems(findings, body));
-        const { kind = 'planned', dryRun = false, drainTimeout, force = false } = whole;
+        const body = checkBody(newFailover, await readJsonBody(context), 'beginning a failover');
+        const { kind = 'planned', dryRun = false, drainTimeout, force = false } = body;
         if (dryRun) return json(viewPlan(await failovers.plan(link, kind)));
         const drainMillis = drainTimeout ?? (kind === 'planned' ? PLANNED_DRAIN_MILLIS : UNPLANNED_DRAIN_MILLIS);
         const started = await failovers.start({ link, kind, drainMillis, force });

@@ -1,6 +1,6 @@
 import { IsthmusError } from '../../errors.ts';
 import { type ApiContext, type HttpDeps, json, nameParameter, type Operation } from '../api.ts';
-import { groupView, linkGroupsView, positionView, viewGroup, viewLinkGroups, viewPosition } from '../group-view.ts';
+import { groupView, linkGroupsView, positionView, viewGroup, viewLinkGroups } from '../group-view.ts';
 
 const MAX_NAME = 512;
 
@@ -73,7 +73,7 @@ export function groupOperations({ control: { groups } }: HttpDeps): Operation[] 
           lane: text(context, 'lane'),
           position: text(context, 'position'),
         };
-        return json(viewPosition(await groups.translate(request)));
+        return json(await groups.translate(request));
       },
     },
   ];

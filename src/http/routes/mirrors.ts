@@ -6,8 +6,8 @@ import type { Control } from '../../control/api.ts';
 import { IsthmusError } from '../../errors.ts';
 import type { LinkSpec, MirrorSpec } from '../../model/mirror-spec.ts';
 import type { MirrorKey } from '../../spi/state-store.ts';
-import { type ApiContext, type HttpDeps, json, nameParameter, type Operation } from '../api.ts';
-import { announcesBody, readJsonBody } from '../body.ts';
+import { type HttpDeps, json, mirrorParameters, type Operation } from '../api.ts';
+import { announcesBody, readJsonBody, sentSchema } from '../body.ts';
 import { RequestProblems } from '../problem.ts';
 import { laneView, mirrorView, viewLane, viewMirror } from '../views.ts';
 
@@ -24,15 +24,7 @@ export function mirrorComponents(): Readonly<Record<string, object>> {
       Object.entries(mirrorSchema.shape).map(([field, schema]) => [field, (schema as z.ZodType).nullable().optional()]),
     ),
   );
-  const schemaOf = (schema: z.ZodType): object => {
-    const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' });
-    return rest;
-  };
-  return { NewMirror: schemaOf(named), MirrorChange: schemaOf(change) };
-}
-
-function keyOf(context: ApiContext): MirrorKey {
-  return { link: nameParameter(context, 'link'), mirror: nameParameter(context, 'mirror') };
+  return { NewMirror: sentSchema(named), MirrorChange: sentSchema(change) };
 }
 
 function contextOf({ control, state }: HttpDeps, link: LinkSpec | undefined): MirrorContext {
@@ -139,7 +131,7 @@ function memberOperations(deps: HttpDeps): Operation[] {
       summary: 'One mirror',
       refusals: [404],
       responses: { 200: { description: 'The mirror.', schema: mirrorView } },
-      handle: (context) => json(viewMirror(control.mirror(keyOf(context)))),
+      handle: (context) => json(viewMirror(control.mirror(mirrorParameters(context)))),
     },
     {
       method: 'patch',
@@ -154,7 +146,7 @@ function memberOperations(deps: HttpDeps): Operation[] {
       refusals: [400, 404, 409, 413, 415, 503],
       responses: { 200: { description: 'Changed.', schema: mirrorView } },
       handle: async (context) => {
-        const key = keyOf(context);
+        const key = mirrorParameters(context);
         const body = await readJsonBody(context);
         return json(viewMirror(await control.changeMirror(key, changedMirror(deps, key, body))));
       },
@@ -168,7 +160,7 @@ function memberOperations(deps: HttpDeps): Operation[] {
       refusals: [404, 409, 503],
       responses: { 204: { description: 'Deleted.' } },
       handle: async (context) => {
-        await control.deleteMirror(keyOf(context));
+        await control.deleteMirror(mirrorParameters(context));
         return new Response(null, { status: 204 });
       },
     },
@@ -180,7 +172,7 @@ function memberOperations(deps: HttpDeps): Operation[] {
       description: 'State, positions, lag and last error of each.',
       refusals: [404],
       responses: { 200: { description: 'Its lanes now.', schema: z.strictObject({ lanes: z.array(laneView) }) } },
-      handle: (context) => json({ lanes: control.lanes(keyOf(context)).map(viewLane) }),
+      handle: (context) => json({ lanes: control.lanes(mirrorParameters(context)).map(viewLane) }),
     },
   ];
 }
@@ -195,7 +187,7 @@ function verbOperation(verb: 'pause' | 'resume' | 'restart', summary: string, ru
     refusals: [400, 404, 409, 503],
     responses: { 200: { description: 'Done; the mirror as it is now.', schema: mirrorView } },
     handle: async (context) => {
-      const key = keyOf(context);
+      const key = mirrorParameters(context);
       if (announcesBody(context.req.raw.headers) && Object.keys(await readJsonBody(context)).length > 0) {
         throw new IsthmusError('INVALID_REQUEST', `reading the request body: ${verb} takes none`);
       }

@@ -1,11 +1,8 @@
 import { z } from '@hono/zod-openapi';
-import { readSection } from '../../config/issues.ts';
-import { toProblems } from '../../config/problems.ts';
 import type { ReplayRequest, ReplayStatus } from '../../control/replay/api.ts';
 import type { MirrorKey } from '../../spi/state-store.ts';
-import { type ApiContext, type HttpDeps, json, nameParameter, type Operation } from '../api.ts';
-import { readJsonBody } from '../body.ts';
-import { RequestProblems } from '../problem.ts';
+import { type HttpDeps, json, mirrorParameters, type Operation } from '../api.ts';
+import { checkBody, readJsonBody, sentSchema } from '../body.ts';
 import { isoTime, time, troubleView, viewTrouble } from '../views.ts';
 
 const PATH = '/v1/mirrors/{link}/{mirror}/replay';
@@ -28,11 +25,7 @@ const newReplay = z.strictObject({
   }),
 });
 
-/** For the document: as it is sent. */
-export const replayComponents: Readonly<Record<string, object>> = (() => {
-  const { $schema: _, ...schema } = z.toJSONSchema(newReplay, { io: 'input' });
-  return { NewReplay: schema };
-})();
+export const replayComponents: Readonly<Record<string, object>> = { NewReplay: sentSchema(newReplay) };
 
 const count = z.int().min(0);
 
@@ -89,14 +82,8 @@ function viewReplay({ request, state, startedAt, endedAt, topics, letters, troub
   return view;
 }
 
-function keyOf(context: ApiContext): MirrorKey {
-  return { link: nameParameter(context, 'link'), mirror: nameParameter(context, 'mirror') };
-}
-
 function requestOf(key: MirrorKey, body: unknown): ReplayRequest {
-  const { whole, findings } = readSection(newReplay, body, []);
-  if (whole === undefined) throw new RequestProblems('starting a replay', toProblems(findings, body));
-  const { topics, limit, dryRun = false, skipRefused = false } = whole;
+  const { topics, limit, dryRun = false, skipRefused = false } = checkBody(newReplay, body, 'starting a replay');
   return { key, topics: topics === undefined ? undefined : [...new Set(topics)], limit, dryRun, skipRefused };
 }
 
@@ -114,7 +101,7 @@ export function replayOperations({ control: { replays } }: HttpDeps): Operation[
       refusals: [400, 404, 409, 413, 415],
       responses: { 202: { description: 'Begun.', schema: replay } },
       handle: async (context) => {
-        const key = keyOf(context);
+        const key = mirrorParameters(context);
         const started = replays.start(requestOf(key, await readJsonBody(context)));
         return json(viewReplay(started), 202, { Location: `/v1/mirrors/${key.link}/${key.mirror}/replay` });
       },
@@ -126,7 +113,7 @@ export function replayOperations({ control: { replays } }: HttpDeps): Operation[
       summary: 'The last replay of a mirror: how far it is',
       refusals: [404],
       responses: { 200: { description: 'As it is now.', schema: replay } },
-      handle: (context) => json(viewReplay(replays.get(keyOf(context)))),
+      handle: (context) => json(viewReplay(replays.get(mirrorParameters(context)))),
     },
     {
       method: 'delete',
@@ -136,7 +123,7 @@ export function replayOperations({ control: { replays } }: HttpDeps): Operation[
       description: 'What it has put back is remembered.',
       refusals: [404],
       responses: { 200: { description: 'It ends soon.', schema: replay } },
-      handle: (context) => json(viewReplay(replays.cancel(keyOf(context)))),
+      handle: (context) => json(viewReplay(replays.cancel(mirrorParameters(context)))),
     },
   ];
 }

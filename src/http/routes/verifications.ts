@@ -1,12 +1,9 @@
 import { z } from '@hono/zod-openapi';
 import { name, parseTime, textField } from '../../config/fields.ts';
-import { readSection } from '../../config/issues.ts';
-import { toProblems } from '../../config/problems.ts';
 import type { VerificationRequest } from '../../control/verification/api.ts';
 import { IsthmusError } from '../../errors.ts';
 import { type ApiContext, type HttpDeps, json, type Operation } from '../api.ts';
-import { readJsonBody } from '../body.ts';
-import { RequestProblems } from '../problem.ts';
+import { checkBody, readJsonBody, sentSchema } from '../body.ts';
 import { verificationView, viewVerification } from '../verification-view.ts';
 
 const MAX_TOPICS = 1_000;
@@ -36,16 +33,10 @@ const newVerification = z.strictObject({
     .meta({ description: 'Send what is missing. The mirror stands still for as long as that takes.' }),
 });
 
-/** For the document: as it is sent. */
-export const verificationComponents: Readonly<Record<string, object>> = (() => {
-  const { $schema: _, ...schema } = z.toJSONSchema(newVerification, { io: 'input' });
-  return { NewVerification: schema };
-})();
+export const verificationComponents: Readonly<Record<string, object>> = { NewVerification: sentSchema(newVerification) };
 
 function requestOf(body: unknown): VerificationRequest {
-  const { whole, findings } = readSection(newVerification, body, []);
-  if (whole === undefined) throw new RequestProblems('starting a verification', toProblems(findings, body));
-  const { link, mirror, topics, from, to, repair = false } = whole;
+  const { link, mirror, topics, from, to, repair = false } = checkBody(newVerification, body, 'starting a verification');
   return { key: { link, mirror }, topics: topics === undefined ? undefined : [...new Set(topics)], from, to, repair };
 }
 
