@@ -22,12 +22,17 @@ export function matchesGlob(glob: string, name: string): boolean {
   return g === glob.length;
 }
 
-/** Whether a mirror takes a topic: one of `include` matches and none of `exclude`. */
+/** Whether one of `include` matches a name and none of `exclude`. */
+export function isIncluded(name: string, include: readonly string[], exclude: readonly string[]): boolean {
+  return include.some((glob) => matchesGlob(glob, name)) && !exclude.some((glob) => matchesGlob(glob, name));
+}
+
+/** Whether a mirror takes a topic. */
 export function takesTopic(
-  rule: { readonly topics: readonly string[]; readonly exclude: readonly string[] },
+  { topics, exclude }: { readonly topics: readonly string[]; readonly exclude: readonly string[] },
   topic: string,
 ): boolean {
-  return rule.topics.some((glob) => matchesGlob(glob, topic)) && !rule.exclude.some((glob) => matchesGlob(glob, topic));
+  return isIncluded(topic, topics, exclude);
 }
 
 /** What each wildcard of a glob has matched, in their order; `undefined` when the glob does not match. The earlier a `*` stands, the less it takes. */

@@ -5,7 +5,7 @@ import type { LeaseKeeper } from '../../mirror/lease-keeper.ts';
 import type { GroupsRule } from '../../model/mirror-spec.ts';
 import type { Position } from '../../model/position.ts';
 import type { GroupProgress } from '../../model/progress.ts';
-import { matchesGlob } from '../../model/topic-name.ts';
+import { isIncluded } from '../../model/topic-name.ts';
 import type { Clock } from '../../spi/clock.ts';
 import type { Log } from '../../spi/log.ts';
 import type { StateStore } from '../../spi/state-store.ts';
@@ -294,21 +294,21 @@ function worstOf(troubles: readonly IsthmusError[], topics: number): IsthmusErro
 }
 
 function groupsIn(topics: Topics, rule: GroupsRule | undefined): GroupStatus[] {
-  const byGroup = new Map<string, GroupTopicStatus[]>();
-  for (const { group, status } of topics.values()) {
-    const known = byGroup.get(group);
-    if (known === undefined) byGroup.set(group, [status]);
-    else known.push(status);
-  }
-  return [...byGroup]
+  return [...Map.groupBy(topics.values(), ({ group }) => group)]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([group, statuses]) => groupStatus(group, targetGroupOf(rule, group), statuses));
+    .map(([group, found]) =>
+      groupStatus(
+        group,
+        targetGroupOf(rule, group),
+        found.map(({ status }) => status),
+      ),
+    );
 }
 
 function follows(rule: GroupsRule | undefined, group: string): boolean {
   if (isOwnGroup(group)) return false;
   if (rule === undefined) return true;
-  return rule.include.some((glob) => matchesGlob(glob, group)) && !rule.exclude.some((glob) => matchesGlob(glob, group));
+  return isIncluded(group, rule.include, rule.exclude);
 }
 
 function targetGroupOf(rule: GroupsRule | undefined, group: string): string {
