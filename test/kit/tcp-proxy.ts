@@ -136,7 +136,7 @@ function stream(
   let timer: NodeJS.Timeout | undefined;
   const pump = (): void => {
     clearTimeout(timer);
-    while (queue[0] !== undefined && !weather.stalled[from]) {
+    while (queue[0] !== undefined && !weather.stalled[from] && !sink.writableNeedDrain) {
       const wait = queue[0].due - performance.now();
       if (wait > 0) {
         timer = setTimeout(pump, wait);
@@ -146,10 +146,7 @@ function stream(
       queuedBytes -= chunk?.length ?? 0;
       const lost = (from === 'server' && weather.lostReplies) || sink.writableEnded || sink.destroyed;
       if (chunk === undefined) sink.end();
-      else if (!lost && !sink.write(chunk)) {
-        sink.once('drain', pump);
-        break;
-      }
+      else if (!lost) sink.write(chunk);
     }
     if (queuedBytes < maxQueuedBytes && source.isPaused()) source.resume();
   };
@@ -164,6 +161,8 @@ function stream(
     if (passed.length > 0) take(passed);
   });
   source.once('end', () => take(undefined));
+  // Once for all: what comes while the sink is full calls for a pump as well, each of which would wait with a listener of its own.
+  sink.on('drain', pump);
   return { pump, take, stop: () => clearTimeout(timer) };
 }
 

@@ -114,6 +114,30 @@ describe('the proxy', () => {
     expect(client.text).toBe('re:early');
   });
 
+  it('lets a sender wait for a reader that does not read, and passes it all once it does', async () => {
+    const warnings: string[] = [];
+    const note = ({ name }: Error): void => void warnings.push(name);
+    process.on('warning', note);
+    const accepted = new Promise<Socket>((resolve) => server.removeAllListeners('connection').once('connection', resolve));
+    const client = await open();
+    const reader = await accepted;
+    clients.push(reader);
+    // More than the proxy holds back and the machine keeps for four sockets.
+    const bytes = 96 * 2 ** 20;
+    const chunk = Buffer.alloc(2 ** 16);
+    for (let written = 0; written < bytes; written += chunk.length) client.socket.write(chunk);
+    for (let [before, still] = [-1, 0]; still < 20; before = client.socket.writableLength) {
+      await sleep(10);
+      still = client.socket.writableLength === before ? still + 1 : 0;
+    }
+    expect(client.socket.writableLength).toBeGreaterThan(0);
+    let received = 0;
+    reader.on('data', ({ length }) => void (received += length));
+    await until(() => received === bytes);
+    process.off('warning', note);
+    expect(warnings).toEqual([]);
+  }, 30_000);
+
   it('ends new connections while it is shut', async () => {
     proxy.shut(true);
     const client = await open();
