@@ -1,31 +1,19 @@
 /** Declares the tests of one direction: every fault, with dedup windows and without. */
-import { afterAll, beforeAll, describe, it } from 'vitest';
-import { type Brokers, startBrokers } from './brokers.ts';
-import { type Eyes, startEyes } from './eyes.ts';
+import { describe, it } from 'vitest';
 import { type Fault, quickFaults } from './faults.ts';
 import { testSeed } from './random.ts';
 import { expectFaithful, playScene, type Way } from './scene.ts';
+import { useStage } from './stage.ts';
 
 export type MatrixSize = { readonly messages: number; readonly rate: number };
 
 export function faultMatrix(way: Way, faults: readonly Fault[], windows: readonly boolean[], size: MatrixSize): void {
-  let brokers: Brokers;
-  let eyes: Eyes;
-
-  beforeAll(async () => {
-    brokers = await startBrokers([way.from, way.to, 'redis-east']);
-    eyes = await startEyes();
-  });
-
-  afterAll(async () => {
-    await eyes.close();
-    await brokers.stop();
-  });
+  const stage = useStage([way.from, way.to, 'redis-east']);
 
   describe.each(windows)(`a mirror from ${way.name}, dedup windows: %s (seed ${testSeed})`, (on) => {
     const wanted = faults.filter((fault) => fault.in?.(way) ?? true);
     it.each(wanted)('is exact after $name', async (fault) => {
-      expectFaithful(await playScene({ brokers, eyes }, way, { windows: on, ...size, ...fault.options }, fault.run));
+      expectFaithful(await playScene(stage, way, { windows: on, ...size, ...fault.options }, fault.run));
     });
   });
 }

@@ -1,12 +1,15 @@
 /** A group that consumes at the source, stops there at some moment, and goes on at the target: what both have got between them. */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { isPulsarName, pulsarEndpoints, rocketmqEndpoints, testOffset } from './brokers.ts';
-import { type ClusterName, clusterEyes } from './cluster-eyes.ts';
+import { type ClusterName, clusterConfig, clusterEyes } from './cluster-eyes.ts';
 import type { Eyes } from './eyes.ts';
 import type { Member, MemberRow } from './members.ts';
-import { eventually, type MirrorUnderTest } from './mirror-under-test.ts';
-import { startPopMember } from './pop-members.ts';
+import { eventually, linksUnderTest, type MirrorUnderTest } from './mirror-under-test.ts';
+import { createPopGroup, POP_WINDOW_MILLIS, startPopMember } from './pop-members.ts';
+import { seeded, testSeed } from './random.ts';
+import type { Stage } from './stage.ts';
 
 /** `POP`: over gRPC, on `rmq-timer` only. */
 export type ConsumerKind = 'push' | 'POP' | 'Failover' | 'Shared' | 'Exclusive' | 'Key_Shared';
@@ -140,6 +143,64 @@ export async function follow(eyes: Eyes, mirror: MirrorUnderTest, each: Followin
     onTarget,
     predicted,
   };
+}
+
+const LANES = 2;
+
+/** From one cluster to another, by pairs of consumers: at the source, at the target. */
+export type FollowingWay = {
+  readonly name: string;
+  readonly from: ClusterName;
+  readonly to: ClusterName;
+  readonly kinds: readonly (readonly [ConsumerKind, ConsumerKind])[];
+};
+
+export type FollowingOptions = {
+  /** Topics are called after it. */
+  readonly stem: string;
+  readonly messages: number;
+  /** A source's consumer takes so many messages: at least the first, less than the second. */
+  readonly stopWithin: readonly [number, number];
+};
+
+/** A case for each pair of consumers, with a topic and a group of its own under one mirror, all followed at a time. Consumers stop at seeded moments. */
+export async function followAll(
+  stage: Stage,
+  { from, to, kinds }: FollowingWay,
+  { stem, messages, stopWithin: [least, below] }: FollowingOptions,
+): Promise<readonly { readonly each: FollowingCase; readonly followed: Followed }[]> {
+  const { eyes } = stage;
+  const random = seeded(testSeed);
+  const run = randomUUID().slice(0, 8);
+  const [source, target] = [clusterEyes(eyes, from, testOffset), clusterEyes(eyes, to, testOffset)];
+  const cases: FollowingCase[] = kinds.map(([sourceKind, targetKind], i) => ({
+    from,
+    to,
+    sourceKind,
+    targetKind,
+    topic: `${stem}-${run}-${i}`,
+    group: `app-${run}-${i}`,
+    messages,
+    stopAfter: least + Math.floor(random() * (below - least)),
+    ...(sourceKind === 'Shared' || sourceKind === 'POP' ? { leaveEvery: 5 + Math.floor(random() * 10) } : {}),
+  }));
+  for (const { topic, group, sourceKind } of cases) {
+    await source.createTopic(topic, LANES);
+    // Entries of 7 messages: places in the middle of an entry occur.
+    await source.load(topic, { count: messages, keys: 50, batch: 7 });
+    if (sourceKind === 'POP') await createPopGroup(group);
+  }
+  const rename = target.kind === 'pulsar' ? 'persistent://public/default/{name}' : '{name}';
+  const mirrors = { m: { topics: [source.full(`${stem}-${run}-*`)], rename } };
+  const popWindow = `${POP_WINDOW_MILLIS / 1_000}s`;
+  const clusters = from === 'rmq-timer' ? { [from]: { ...clusterConfig(from, testOffset), popWindow } } : {};
+  const mirror = await linksUnderTest([{ name: 'l', from, to, groups: { every: '1s' }, mirrors }], { clusters });
+  stage.mirror = mirror;
+  mirror.process.start();
+  for (const { topic } of cases) {
+    await eventually(`${topic} is mirrored`, async () => (await target.count(topic)).distinct === messages, mirror.process);
+  }
+  return await Promise.all(cases.map(async (each) => ({ each, followed: await follow(eyes, mirror, each) })));
 }
 
 /** Between them the two consumers have got everything, the target's what the source's has left, and what both have got was foretold. */

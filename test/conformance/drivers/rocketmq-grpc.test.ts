@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { openRocketmq } from '../../../src/drivers/rocketmq/driver.ts';
 import { openRocketmqGrpc } from '../../../src/drivers/rocketmq/grpc/driver.ts';
 import { ByteBudget } from '../../../src/lib/byte-budget.ts';
@@ -7,7 +6,7 @@ import { offsetPosition } from '../../../src/model/position.ts';
 import { plainMarks } from '../../../src/model/provenance.ts';
 import type { Cluster } from '../../../src/spi/cluster.ts';
 import { memoryLog } from '../../kit/pulsar-writing.ts';
-import { rocketmqAddresses, rocketmqWorld } from './kit/rocketmq.ts';
+import { rocketmqAddresses, rocketmqDriver } from './kit/rocketmq.ts';
 import { describeDriver } from './kit/suite.ts';
 
 const { namesrv, proxyGrpc } = rocketmqAddresses;
@@ -33,24 +32,13 @@ async function makeGroup(topic: string, group: string): Promise<void> {
   await brokers.close();
 }
 
-describeDriver({
-  name: 'grpc of RocketMQ',
-  open: () => open(proxyGrpc),
-  openNowhere: () => open('127.0.0.1:1'),
-  newTopicName: () => `conformance-${randomUUID()}`,
-  refusedTopicName: 'no.dots',
-  systemTopic: 'TBW102',
-  unfit: { offset: 0, body: Buffer.alloc(4 * 2 ** 20 + 1) },
-  start: async () => {
-    const { java, ...world } = await rocketmqWorld();
-    return {
-      ...world,
-      makeTopic: async (topic, lanes) => {
-        await java.createTopic(topic, { queues: lanes, messageType: 'FIFO' });
-        // Whatever queues a topic has, it is one lane here.
-        return ['*'];
-      },
-      makeGroup,
-    };
-  },
-});
+describeDriver(
+  rocketmqDriver('grpc of RocketMQ', proxyGrpc, open, {
+    makeTopic: async (java, topic, lanes) => {
+      await java.createTopic(topic, { queues: lanes, messageType: 'FIFO' });
+      // Whatever queues a topic has, it is one lane here.
+      return ['*'];
+    },
+    makeGroup,
+  }),
+);

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { FailbackPolicy } from '../../../src/control/failback/api.ts';
 import type { StoredRow } from '../../checkers/row.ts';
-import { type Brokers, startBrokers, testOffset } from '../../kit/brokers.ts';
+import { testOffset } from '../../kit/brokers.ts';
 import { type ClusterEyes, type ClusterName, clusterEyes } from '../../kit/cluster-eyes.ts';
-import { type Eyes, startEyes } from '../../kit/eyes.ts';
 import { eventually, linksUnderTest, type MirrorUnderTest } from '../../kit/mirror-under-test.ts';
+import { useStage } from '../../kit/stage.ts';
 
 // Two clusters that both are written. One counts as lost, is written on all the same, and comes back: what only it has is found, and goes where the policy says.
 
@@ -16,24 +16,7 @@ const LOST = { count: 50, from: 1_000, keys: 10 };
 const OWN = { count: 30, from: 2_000, keys: 4 };
 const AFTER = { count: 10, from: 3_000, keys: 10 };
 
-let brokers: Brokers;
-let eyes: Eyes;
-let mirror: MirrorUnderTest | undefined;
-
-beforeAll(async () => {
-  brokers = await startBrokers(['rmq-east', 'pulsar-west']);
-  eyes = await startEyes();
-});
-
-afterEach(async () => {
-  await mirror?.remove();
-  mirror = undefined;
-});
-
-afterAll(async () => {
-  await eyes.close();
-  await brokers.stop();
-});
+const stage = useStage(['rmq-east', 'pulsar-west']);
 
 type View = {
   readonly state: string;
@@ -92,7 +75,7 @@ async function untilEnded(running: MirrorUnderTest, path: string): Promise<View>
 /** Both ways, a failover although the source is there, and then records on both sides. */
 async function divide(from: ClusterName, to: ClusterName): Promise<Setting> {
   const topic = `failback-${randomUUID().slice(0, 8)}`;
-  const [lost, other] = [clusterEyes(eyes, from, testOffset), clusterEyes(eyes, to, testOffset)];
+  const [lost, other] = [clusterEyes(stage.eyes, from, testOffset), clusterEyes(stage.eyes, to, testOffset)];
   for (const cluster of [lost, other]) await cluster.createTopic(topic, LANES);
   const link = (name: string, source: ClusterEyes, target: ClusterEyes): Parameters<typeof linksUnderTest>[0][number] => ({
     name,
@@ -102,7 +85,7 @@ async function divide(from: ClusterName, to: ClusterName): Promise<Setting> {
     mirrors: { m: { topics: [source.full(topic)], rename: target.full(topic) } },
   });
   const running = await linksUnderTest([link('l', lost, other), link('back', other, lost)]);
-  mirror = running;
+  stage.mirror = running;
   await lost.load(topic, BEFORE);
   running.process.start();
   await untilHas(other, topic, BEFORE.count, running.process);

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { looped } from '../../checkers/looped.ts';
 import type { Row } from '../../checkers/row.ts';
 import { isFaithful, judge } from '../../checkers/verdict.ts';
-import { type Brokers, startBrokers, testOffset } from '../../kit/brokers.ts';
+import { testOffset } from '../../kit/brokers.ts';
 import { type ClusterEyes, type ClusterName, clusterEyes } from '../../kit/cluster-eyes.ts';
-import { type Eyes, startEyes } from '../../kit/eyes.ts';
 import { eventually, linksUnderTest, type MirrorUnderTest } from '../../kit/mirror-under-test.ts';
+import { useStage } from '../../kit/stage.ts';
 
 // Several clusters, each written by an application of its own, all under one topic name: each record is to be once in each of them, and never to come back.
 
@@ -18,24 +18,7 @@ const WRITER_STEP = 1_000_000;
 /** A late copy would still come within this time. */
 const SETTLE_MS = 2_000;
 
-let brokers: Brokers;
-let eyes: Eyes;
-let mirror: MirrorUnderTest | undefined;
-
-beforeAll(async () => {
-  brokers = await startBrokers(['rmq-east', 'rmq-west', 'pulsar-east', 'pulsar-west', 'redis-east']);
-  eyes = await startEyes();
-});
-
-afterEach(async () => {
-  await mirror?.remove();
-  mirror = undefined;
-});
-
-afterAll(async () => {
-  await eyes.close();
-  await brokers.stop();
-});
+const stage = useStage(['rmq-east', 'rmq-west', 'pulsar-east', 'pulsar-west', 'redis-east']);
 
 type Path = readonly [from: ClusterName, to: ClusterName];
 
@@ -44,7 +27,7 @@ async function startLinks(
   paths: readonly Path[],
   rules: Readonly<Record<string, unknown>>,
 ): Promise<MirrorUnderTest> {
-  const full = (name: ClusterName): string => clusterEyes(eyes, name, testOffset).full(topic);
+  const full = (name: ClusterName): string => clusterEyes(stage.eyes, name, testOffset).full(topic);
   const links = paths.map(([from, to]) => {
     const mirrors = { m: { topics: [full(from)], rename: full(to), ...rules } };
     return { name: `${from}-${to}`, from, to, mirrors };
@@ -69,8 +52,8 @@ async function writeEverywhere(topic: string, writers: readonly ClusterEyes[]): 
     writers.map(async (writer, i) => await writer.load(topic, { count: MESSAGES, from: i * WRITER_STEP, keys: 100, rate: RATE })),
   );
   await sleep((MESSAGES / RATE) * 500);
-  await mirror?.process.kill();
-  mirror?.process.start();
+  await stage.mirror?.process.kill();
+  stage.mirror?.process.start();
   await writing;
 }
 
@@ -78,7 +61,7 @@ async function expectFaithful(topic: string, clusters: readonly ClusterEyes[], w
   const expected = MESSAGES * writers.length;
   for (const cluster of clusters) {
     const hasAll = async (): Promise<boolean> => (await cluster.readRows(topic)).length >= expected;
-    await eventually(`${cluster.name} has ${expected} messages`, hasAll, mirror?.process);
+    await eventually(`${cluster.name} has ${expected} messages`, hasAll, stage.mirror?.process);
   }
   await sleep(SETTLE_MS);
   const rowsOf = new Map<ClusterName, readonly Row[]>();
@@ -106,10 +89,10 @@ async function play(
 ): Promise<void> {
   const topic = `${what}-${Date.now().toString(36)}`;
   const names = [...new Set(paths.flat())];
-  const clusters = names.map((name) => clusterEyes(eyes, name, testOffset));
+  const clusters = names.map((name) => clusterEyes(stage.eyes, name, testOffset));
   const writers = clusters.filter(({ name }) => written.includes(name));
   for (const cluster of clusters) await cluster.createTopic(topic, LANES);
-  mirror = await startLinks(topic, paths, rules);
+  stage.mirror = await startLinks(topic, paths, rules);
   await writeEverywhere(topic, writers);
   await expectFaithful(topic, clusters, writers);
 }
@@ -124,7 +107,7 @@ describe('records of several clusters under one topic name', () => {
       ['pulsar-west', 'rmq-east'],
     ];
     await play('both', paths, ['rmq-east', 'pulsar-west'], { dedup });
-    expect(mirror?.links).toHaveLength(2);
+    expect(stage.mirror?.links).toHaveLength(2);
   });
 
   it.each([
@@ -140,7 +123,7 @@ describe('records of several clusters under one topic name', () => {
       [east, west],
       { dedup: 'off' },
     );
-    expect(mirror?.links).toHaveLength(2);
+    expect(stage.mirror?.links).toHaveLength(2);
   });
 
   it('go round a ring of three once and end before they are back where they were written', async () => {
@@ -150,7 +133,7 @@ describe('records of several clusters under one topic name', () => {
       ['pulsar-east', 'rmq-east'],
     ];
     await play('ring', paths, ['rmq-east', 'pulsar-west', 'pulsar-east'], { dedup: 'off' });
-    expect(mirror?.links).toHaveLength(3);
+    expect(stage.mirror?.links).toHaveLength(3);
   });
 
   it('arrive once where two paths meet, by the window of the target topic', async () => {
@@ -161,6 +144,6 @@ describe('records of several clusters under one topic name', () => {
       ['rmq-west', 'pulsar-west'],
     ];
     await play('diamond', paths, ['rmq-east'], { dedup: { window: '1h' } });
-    expect(mirror?.links).toHaveLength(4);
+    expect(stage.mirror?.links).toHaveLength(4);
   });
 });

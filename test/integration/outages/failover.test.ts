@@ -2,35 +2,24 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Brokers, startBrokers, testOffset } from '../../kit/brokers.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { testOffset } from '../../kit/brokers.ts';
 import { type ClusterEyes, type ClusterName, clusterEyes } from '../../kit/cluster-eyes.ts';
-import { type Eyes, startEyes } from '../../kit/eyes.ts';
 import { consumeAtSource, consumeAtTarget, doneAt, type FollowingCase, untilSynced } from '../../kit/following.ts';
 import type { MemberRow } from '../../kit/members.ts';
 import { eventually, linksUnderTest, type MirrorUnderTest } from '../../kit/mirror-under-test.ts';
+import { useStage } from '../../kit/stage.ts';
 
 const MESSAGES = 300;
 
-let brokers: Brokers;
-let eyes: Eyes;
-let mirror: MirrorUnderTest | undefined;
+const stage = useStage(['rmq-east', 'rmq-west', 'pulsar-west']);
 let folder: string;
 
-beforeAll(async () => {
+beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'isthmus-failover-'));
-  brokers = await startBrokers(['rmq-east', 'rmq-west', 'pulsar-west']);
-  eyes = await startEyes();
 });
 
-afterEach(async () => {
-  await mirror?.remove();
-  mirror = undefined;
-});
-
-afterAll(async () => {
-  await eyes.close();
-  await brokers.stop();
+afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -69,7 +58,7 @@ async function prepare(
 ): Promise<Setting & { readonly atSource: readonly MemberRow[] }> {
   const run = randomUUID().slice(0, 8);
   const [topic, group, to] = [`failover-${run}`, `app-${run}`, 'pulsar-west' as const];
-  const [source, target] = [clusterEyes(eyes, from, testOffset), clusterEyes(eyes, to, testOffset)];
+  const [source, target] = [clusterEyes(stage.eyes, from, testOffset), clusterEyes(stage.eyes, to, testOffset)];
   await source.createTopic(topic, 2);
   await source.load(topic, { count: MESSAGES, keys: 50 });
   const started = await linksUnderTest([
@@ -82,7 +71,7 @@ async function prepare(
       mirrors: { m: { topics: [topic], rename: 'persistent://public/default/{name}' } },
     },
   ]);
-  mirror = started;
+  stage.mirror = started;
   started.process.start();
   await eventually('all is mirrored', async () => (await target.count(topic)).distinct === MESSAGES, started.process);
   const each: FollowingCase = {
@@ -95,7 +84,7 @@ async function prepare(
     messages: MESSAGES,
     stopAfter,
   };
-  const atSource = await consumeAtSource(eyes, each);
+  const atSource = await consumeAtSource(stage.eyes, each);
   return { mirror: started, each, source, atSource, path: `/v1/links/${started.link}/failover` };
 }
 
@@ -116,7 +105,7 @@ async function expectGoesOn(
   certificate: FailoverView['certificate'],
 ): Promise<void> {
   const done = doneAt(atSource);
-  const onTarget = (await consumeAtTarget(eyes, each)).map(({ id }) => id);
+  const onTarget = (await consumeAtTarget(stage.eyes, each)).map(({ id }) => id);
   const missing = Array.from({ length: MESSAGES }, (_, id) => String(id)).filter((id) => !done.has(id) && !onTarget.includes(id));
   expect(missing).toEqual([]);
   const outcome = certificate?.groups.find(({ group }) => group === each.group);
@@ -174,7 +163,7 @@ describe('an unplanned failover', () => {
   it('goes by what the lost source has said last, and lets nothing of it come unasked afterwards', async () => {
     const setting = await prepare('rmq-west', {}, 150);
     await untilSynced(setting.mirror, setting.each.group);
-    await brokers.kill('rmq-west');
+    await stage.brokers.kill('rmq-west');
     try {
       const planned = await setting.mirror.api<{ detail: string }>('POST', setting.path, {});
       expect([planned.status, planned.body.detail]).toEqual([409, expect.stringContaining('does not answer')]);
@@ -185,7 +174,7 @@ describe('an unplanned failover', () => {
       expect(ended.certificate?.unseenSeconds).toBeGreaterThan(0);
       await expectGoesOn(setting, setting.atSource, ended.certificate);
     } finally {
-      await brokers.start('rmq-west');
+      await stage.brokers.start('rmq-west');
     }
   });
 });

@@ -1,14 +1,16 @@
 /** A RocketMQ cluster, with the official client's eyes on it, for both its drivers. */
+import { randomUUID } from 'node:crypto';
+import type { Cluster } from '../../../../src/spi/cluster.ts';
 import { rocketmqEndpoints, testOffset } from '../../../kit/brokers.ts';
 import { type Eyes, startEyes } from '../../../kit/eyes.ts';
 import type { RocketmqEyes } from '../../../kit/rocketmq-eyes.ts';
-import type { Surroundings } from './under-test.ts';
+import type { DriverUnderTest, Surroundings } from './under-test.ts';
 
-export type RocketmqWorld = Pick<Surroundings, 'send' | 'see' | 'stop'> & { readonly java: RocketmqEyes };
+type World = Pick<Surroundings, 'send' | 'see' | 'stop'> & { readonly java: RocketmqEyes };
 
 export const rocketmqAddresses: ReturnType<typeof rocketmqEndpoints> = rocketmqEndpoints('rmq-timer', testOffset);
 
-export async function rocketmqWorld(): Promise<RocketmqWorld> {
+async function startWorld(): Promise<World> {
   const eyes: Eyes = await startEyes();
   const java = eyes.rocketmq(rocketmqAddresses.namesrv);
   return {
@@ -35,5 +37,30 @@ export async function rocketmqWorld(): Promise<RocketmqWorld> {
         properties,
       })),
     stop: () => eyes.close(),
+  };
+}
+
+/** A driver on the cluster, opened by its address, with topics and groups made as it needs them. */
+export function rocketmqDriver(
+  name: string,
+  address: string,
+  open: (address: string) => Cluster,
+  making: {
+    readonly makeTopic: (java: RocketmqEyes, topic: string, lanes: number) => Promise<readonly string[]>;
+    readonly makeGroup: Surroundings['makeGroup'];
+  },
+): DriverUnderTest {
+  return {
+    name,
+    open: () => open(address),
+    openNowhere: () => open('127.0.0.1:1'),
+    newTopicName: () => `conformance-${randomUUID()}`,
+    refusedTopicName: 'no.dots',
+    systemTopic: 'TBW102',
+    unfit: { offset: 0, body: Buffer.alloc(4 * 2 ** 20 + 1) },
+    start: async () => {
+      const { java, ...world } = await startWorld();
+      return { ...world, ...making, makeTopic: (topic, lanes) => making.makeTopic(java, topic, lanes) };
+    },
   };
 }
