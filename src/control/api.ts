@@ -1,4 +1,3 @@
-import type { ErrorCode } from '../errors.ts';
 import type { TopicDescription } from '../model/lane.ts';
 import type { MirrorSpec } from '../model/mirror-spec.ts';
 import type { CheckItem } from '../spi/cluster.ts';
@@ -8,15 +7,8 @@ import type { FailbackControl } from './failback/api.ts';
 import type { FailoverControl } from './failover/api.ts';
 import type { GroupControl } from './groups/api.ts';
 import type { ReplayControl } from './replay/api.ts';
+import type { Trouble } from './trouble.ts';
 import type { VerificationControl } from './verification/api.ts';
-
-/** What is wrong with something that goes on trying, or that has stopped. */
-export interface Trouble {
-  readonly code: ErrorCode;
-  readonly message: string;
-  /** Milliseconds since 1970. */
-  readonly since: number;
-}
 
 export type MirrorState = 'starting' | 'running' | 'waiting' | 'paused' | 'stopped' | 'failed';
 

@@ -3,8 +3,8 @@ import type { LinkSpec } from '../model/mirror-spec.ts';
 import type { Clock } from '../spi/clock.ts';
 import type { Cluster } from '../spi/cluster.ts';
 import type { Log } from '../spi/log.ts';
-import type { ClusterStatus, TopicListing, Trouble } from './api.ts';
-import { toTrouble } from './trouble.ts';
+import type { ClusterStatus, TopicListing } from './api.ts';
+import { type Trouble, toTrouble } from './trouble.ts';
 
 const CHECK_MILLIS = 10_000;
 

@@ -18,10 +18,9 @@ import type { Recorder } from '../spi/recorder.ts';
 import type { Sink } from '../spi/sink.ts';
 import type { Source } from '../spi/source.ts';
 import type { MirrorKey, StateStore } from '../spi/state-store.ts';
-import type { Trouble } from './api.ts';
 import { groupName } from './group-name.ts';
 import { LanePlanner } from './lane-planner.ts';
-import { toTrouble } from './trouble.ts';
+import { type Trouble, toTrouble } from './trouble.ts';
 
 /** New topics and queues are seen within this time. */
 const DISCOVERY_MILLIS = 5_000;

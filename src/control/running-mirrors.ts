@@ -1,11 +1,11 @@
 import { toIsthmusError } from '../errors.ts';
 import type { MirrorKey } from '../spi/state-store.ts';
-import type { LaneStatus, MirrorStatus, Trouble } from './api.ts';
+import type { LaneStatus, MirrorStatus } from './api.ts';
 import type { Clusters } from './clusters.ts';
 import { type ManagedDeps, ManagedMirror } from './managed-mirror.ts';
 import { mirrorName, type WantedMirror } from './registry.ts';
 import { laneStatus, mirrorStatus } from './status.ts';
-import { toTrouble } from './trouble.ts';
+import { type Trouble, toTrouble } from './trouble.ts';
 
 export interface MirrorLane {
   readonly key: MirrorKey;

@@ -3,7 +3,7 @@ import { within } from '../lib/abort.ts';
 import type { MirrorSpec } from '../model/mirror-spec.ts';
 import type { CheckItem } from '../spi/cluster.ts';
 import type { MirrorKey } from '../spi/state-store.ts';
-import type { ClusterStatus, Control, LaneStatus, MirrorStatus, ProcessStatus, TopicListing, Trouble } from './api.ts';
+import type { ClusterStatus, Control, LaneStatus, MirrorStatus, ProcessStatus, TopicListing } from './api.ts';
 import { Clusters, type ClustersDeps } from './clusters.ts';
 import { Failbacks } from './failback/failbacks.ts';
 import { Failovers, type FailoversDeps } from './failover/failovers.ts';
@@ -14,7 +14,7 @@ import { type MirrorHost, type ReadableMirror, readableMirror } from './readable
 import { mirrorName, Registry, type WantedMirror } from './registry.ts';
 import { Replays } from './replay/replays.ts';
 import { type MirrorLane, RunningMirrors } from './running-mirrors.ts';
-import { toTrouble } from './trouble.ts';
+import { type Trouble, toTrouble } from './trouble.ts';
 import { Verifications } from './verification/verifications.ts';
 
 const STATE_CHECK_MILLIS = 3_000;

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { formatMirrorSpec } from '../config/mirror-schema.ts';
-import type { ClusterStatus, LaneStatus, MirrorStatus, ProcessStatus, TopicListing, Trouble } from '../control/api.ts';
+import type { ClusterStatus, LaneStatus, MirrorStatus, ProcessStatus, TopicListing } from '../control/api.ts';
+import type { Trouble } from '../control/trouble.ts';
 import { ERROR_CODES } from '../errors.ts';
 import { formatPosition } from '../model/position.ts';
 import type { CheckItem } from '../spi/cluster.ts';

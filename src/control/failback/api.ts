@@ -1,4 +1,4 @@
-import type { Trouble } from '../api.ts';
+import type { Trouble } from '../trouble.ts';
 
 /**
  * What becomes of records that only the lost side has. `append`: they come behind what the target has. `drop`: they stay where they are. `review`: they are written to a topic of

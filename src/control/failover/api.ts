@@ -1,6 +1,6 @@
 import type { PlaceKind } from '../../mirror/groups/translation.ts';
-import type { Trouble } from '../api.ts';
 import type { GroupState, GroupStatus } from '../groups/api.ts';
+import type { Trouble } from '../trouble.ts';
 
 /** `planned`: both regions are there, nothing is lost and nothing read again. `unplanned`: the source is gone or does not answer; what it had beyond the last that was seen stays behind. */
 export type FailoverKind = 'planned' | 'unplanned';

@@ -1,7 +1,7 @@
 import type { PlaceKind } from '../../mirror/groups/translation.ts';
 import type { Sharing } from '../../model/progress.ts';
 import type { MoveOutcome } from '../../spi/groups.ts';
-import type { Trouble } from '../api.ts';
+import type { Trouble } from '../trouble.ts';
 
 /** Where a group goes on in one partition of a target topic. Positions are in text form. */
 export interface GroupPlaceStatus {

@@ -1,5 +1,5 @@
 import type { MirrorKey } from '../../spi/state-store.ts';
-import type { Trouble } from '../api.ts';
+import type { Trouble } from '../trouble.ts';
 
 /** Which dead letters are to be put back in. */
 export interface ReplayRequest {

@@ -1,5 +1,5 @@
 import type { MirrorKey } from '../../spi/state-store.ts';
-import type { Trouble } from '../api.ts';
+import type { Trouble } from '../trouble.ts';
 
 /** What is to be compared. */
 export interface VerificationRequest {

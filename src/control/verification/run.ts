@@ -17,11 +17,10 @@ import type { Clock } from '../../spi/clock.ts';
 import type { Log } from '../../spi/log.ts';
 import type { Stage } from '../../spi/stage.ts';
 import type { IndexEntry, StateStore } from '../../spi/state-store.ts';
-import type { Trouble } from '../api.ts';
 import { groupName } from '../group-name.ts';
 import { type MirrorHost, progressOf, type ReadableMirror } from '../readable-mirror.ts';
 import { readDeadLetters } from '../replay/dead-letter-reader.ts';
-import { toTrouble } from '../trouble.ts';
+import { type Trouble, toTrouble } from '../trouble.ts';
 import type { DifferenceStatus, VerificationPhase, VerificationRequest, VerificationState, VerificationStatus } from './api.ts';
 import { type PlannedTopic, planTopic } from './plan.ts';
 
