@@ -17,6 +17,7 @@ import { LaneWindow } from './window/lane-window.ts';
 import { windowName } from './window/record-ids.ts';
 import { areStored, StoredIds } from './window/stored-ids.ts';
 import { beginAnew } from './window/window-trust.ts';
+import { openLaneWriter } from './writers.ts';
 
 /**
  * A claim in a dedup window ends by itself after this time. Long enough for a process that was killed to come back and find what it has stored; as long another way may wait for
@@ -216,19 +217,9 @@ export class Attempt {
   }
 
   #openWriter(partition: number): Promise<LaneWriter> {
-    const { context, plan, lease } = this.#parts;
-    const { spec, link, sourceCluster } = context;
-    return context.sink.openWriter({
-      topic: plan.targetTopic,
+    return openLaneWriter(this.#parts, this.#parts.lease, {
       partition,
-      sourceCluster,
-      lane: plan.lane,
-      link,
-      batching: spec.batching,
-      compression: spec.compression,
-      schemas: context.source.schemas?.(plan.lane.topic),
       onStored: (stored) => this.#onStored(stored),
-      mayWrite: lease === undefined ? undefined : () => lease.valid,
       onFailed: (error) => {
         this.#writerFailed = true;
         this.#abort.abort(error);

@@ -1,10 +1,30 @@
 import { IsthmusError } from '../errors.ts';
 import type { RecordBatch } from '../model/record-batch.ts';
-import type { LaneWriter, Sink } from '../spi/sink.ts';
-import type { LanePlan } from './lane-plan.ts';
+import type { LaneWriter, Sink, WriterOptions } from '../spi/sink.ts';
+import type { LanePlan, MirrorContext } from './lane-plan.ts';
 
 /** With nothing more to read, an open batch of this many records leaves even while others are on their way. */
 const EAGER_FLUSH_RECORDS = 256;
+
+/** Opens a writer of a lane as its mirror wants it; a repair has to write just what the lane itself would have written. `lease`: of sinks that do not fence. */
+export function openLaneWriter(
+  { context, plan }: { readonly context: MirrorContext; readonly plan: LanePlan },
+  lease: { readonly valid: boolean } | undefined,
+  own: Pick<WriterOptions, 'partition' | 'signal' | 'onStored' | 'onFailed' | 'onTrouble'>,
+): Promise<LaneWriter> {
+  const { spec, link, sourceCluster, sink, source } = context;
+  return sink.openWriter({
+    topic: plan.targetTopic,
+    sourceCluster,
+    lane: plan.lane,
+    link,
+    batching: spec.batching,
+    compression: spec.compression,
+    schemas: source.schemas?.(plan.lane.topic),
+    mayWrite: lease === undefined ? undefined : () => lease.valid,
+    ...own,
+  });
+}
 
 /** The writers of a lane, one per partition, and which of them gets a record. */
 export class Writers {

@@ -11,7 +11,7 @@ import { leaseName } from '../lane.ts';
 import type { LanePlan, MirrorContext } from '../lane-plan.ts';
 import type { LaneLease } from '../lease-keeper.ts';
 import { leave } from '../leave.ts';
-import { Writers } from '../writers.ts';
+import { openLaneWriter, Writers } from '../writers.ts';
 import { indexInEntry, Places, recordPlace } from './places.ts';
 import { type ReadDeps, readStretch, type Stretch } from './stretch-reader.ts';
 
@@ -108,24 +108,13 @@ class Repair {
   }
 
   async #openWriters(): Promise<void> {
-    const { context, plan } = this.#parts;
     const { signal } = this.#failure;
     const onLost = (error: IsthmusError): void => this.#failure.abort(error);
     await this.#lease?.take({ onTrouble: (error) => void (this.#trouble = error), onLost }, signal);
     if (signal.aborted) throw toIsthmusError(signal.reason);
-    const { spec, link, sourceCluster, sink, source } = context;
-    const lease = this.#lease;
-    for (const partition of plan.partitions) {
-      const opening = sink.openWriter({
-        topic: plan.targetTopic,
+    for (const partition of this.#parts.plan.partitions) {
+      const opening = openLaneWriter(this.#parts, this.#lease, {
         partition,
-        sourceCluster,
-        lane: plan.lane,
-        link,
-        batching: spec.batching,
-        compression: spec.compression,
-        schemas: source.schemas?.(plan.lane.topic),
-        mayWrite: lease === undefined ? undefined : () => lease.valid,
         signal,
         onStored: (stored) => {
           this.#stored += stored.count;
