@@ -5,6 +5,7 @@ import { type Brokers, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOff
 import { type Eyes, startEyes } from '../../kit/eyes.ts';
 import { eventually, type MirrorUnderTest, mirrorUnderTest } from '../../kit/mirror-under-test.ts';
 import type { PulsarEyes } from '../../kit/pulsar-eyes.ts';
+import { seeded, testSeed } from '../../kit/random.ts';
 import type { RocketmqEyes } from '../../kit/rocketmq-eyes.ts';
 
 const QUEUES = 8;
@@ -63,15 +64,14 @@ async function expectFaithful(topic: string): Promise<void> {
 
 describe('a mirror of 100,000 messages', () => {
   // A number that a failure prints is enough to repeat its moments.
-  const seed = Number(process.env['ISTHMUS_TEST_SEED'] ?? 20261121);
 
   it.each(['file', 'redis'] as const)(
-    `is exact after ten SIGKILLs at seeded moments, with ${'%s'} state (seed ${seed})`,
+    `is exact after ten SIGKILLs at seeded moments, with ${'%s'} state (seed ${testSeed})`,
     async (state) => {
       const topic = uniqueTopic(`kill-${state}`);
       await loaded(topic);
       mirror = await mirrorUnderTest({ state, mirror: { topics: [topic] } });
-      const random = seeded(seed);
+      const random = seeded(testSeed);
       for (let kill = 0; kill < 10; kill++) {
         // Moments are counted in messages, not in time, so that a faster or slower machine kills in the middle as well.
         const moment = Math.floor(((kill + random()) / 10) * MESSAGES);
@@ -118,14 +118,3 @@ describe('a mirror of 100,000 messages', () => {
     await expectFaithful(topic);
   });
 });
-
-/** mulberry32: small, and the same on every machine. */
-function seeded(seed: number): () => number {
-  let a = seed | 0;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
