@@ -1,11 +1,11 @@
 /**
  * Names and fixed ports of the test bed's servers, so that people, the demo and the tests know them without asking.
  *
- * Two beds stand side by side by a port offset. The last two digits of all ports differ between servers, except that a
- * west (or timer) server is its east twin plus 10000: any offset that is a multiple of 100 and not of 10000 is free of clashes.
+ * Two beds stand side by side by a port offset. The last two digits of all ports differ between servers, except that a west server and `rmq-timer` are
+ * their east twin plus 10000 or 20000: any offset that is a multiple of 100 and not of 10000 is free of clashes.
  */
 
-export type RocketmqName = 'rmq-east' | 'rmq-east-b' | 'rmq-west' | 'rmq-timer';
+export type RocketmqName = 'rmq-east' | 'rmq-east-b' | 'rmq-west' | 'rmq-timer' | 'rmq-timer-west';
 export type PulsarName = 'pulsar-east' | 'pulsar-west' | 'pulsar-full';
 export type RedisName = 'redis-east' | 'redis-west';
 export type ServerName = RocketmqName | PulsarName | RedisName;
@@ -67,6 +67,14 @@ const rocketmqRows: Readonly<Record<RocketmqName, RocketmqRow>> = {
     brokerName: 'broker-a',
     timerWheel: true,
     ports: { namesrv: 49876, broker: 40911, proxyGrpc: 48081, proxyRemoting: 48080 },
+  },
+  // Its own last digits: another 10000 on top would leave little room for offsets.
+  'rmq-timer-west': {
+    kind: 'rocketmq',
+    cluster: 'rmq-timer-west',
+    brokerName: 'broker-a',
+    timerWheel: true,
+    ports: { namesrv: 49886, broker: 40941, proxyGrpc: 48061, proxyRemoting: 48060 },
   },
 };
 

@@ -11,7 +11,7 @@ import { createPopGroup, POP_WINDOW_MILLIS, startPopMember } from './pop-members
 import { seeded, testSeed } from './random.ts';
 import type { Stage } from './stage.ts';
 
-/** `POP`: over gRPC, on `rmq-timer` only. */
+/** `POP`: over gRPC, on `rmq-timer` and `rmq-timer-west` only. */
 export type ConsumerKind = 'push' | 'POP' | 'Failover' | 'Shared' | 'Exclusive' | 'Key_Shared';
 
 export type FollowingCase = {
@@ -58,7 +58,7 @@ export async function startKind(
   kind: ConsumerKind,
   options: { readonly topic: string; readonly group: string; readonly stopAfter?: number; readonly leaveEvery?: number },
 ): Promise<Member> {
-  if (kind === 'POP') return await startPopMember(options);
+  if (kind === 'POP') return await startPopMember({ ...options, cluster: cluster === 'rmq-timer-west' ? cluster : 'rmq-timer' });
   const topic = clusterEyes(eyes, cluster, testOffset).full(options.topic);
   if (!isPulsarName(cluster))
     return await eyes.member({ ...options, topic, namesrv: rocketmqEndpoints(cluster, testOffset).namesrv });
@@ -220,4 +220,16 @@ export function expectPredicted(
   const again = targetIds.filter((id) => done.has(id)).length;
   expect([what, again, predicted.kind === 'exact']).toEqual([what, predicted.rereads, again === 0]);
   expect(new Set(targetIds).size).toBe(targetIds.length);
+}
+
+/** Groups of a way with POP consumers at an end: what they were handed and have not acknowledged comes to the target, and nothing else does. */
+export async function expectPopFollows(stage: Stage, way: FollowingWay): Promise<void> {
+  const cases = await followAll(stage, way, { stem: 'pop', messages: 300, stopWithin: [50, 200] });
+  expect(cases).toHaveLength(way.kinds.length);
+  for (const { each, followed } of cases) {
+    // A consumer that has left nothing would show nothing here.
+    const mostDone = each.sourceKind === 'POP' ? each.stopAfter - 1 : each.stopAfter;
+    expect(followed.done.size).toBeLessThanOrEqual(mostDone);
+    expectPredicted(each, followed);
+  }
 }

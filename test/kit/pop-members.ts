@@ -12,6 +12,8 @@ import { memoryLog } from './pulsar-writing.ts';
 export type PopOptions = {
   readonly topic: string;
   readonly group: string;
+  /** Default `rmq-timer`. */
+  readonly cluster?: PopCluster;
   /** Takes no more after so many messages. */
   readonly stopAfter?: number;
   /** Every so-manieth message is not acknowledged. */
@@ -27,16 +29,17 @@ export const POP_WINDOW_MILLIS = 16_000;
 const LONG_POLL_MILLIS = 5_000;
 const RECEIVE_MESSAGES = 16;
 
-/** The one cluster of the bed whose brokers give messages again that POP consumers have left. */
-const CLUSTER = 'rmq-timer';
+/** The clusters of the bed whose brokers give messages again that POP consumers have left. */
+export type PopCluster = 'rmq-timer' | 'rmq-timer-west';
 
 /** A request to the broker behind the proxy; the text of the answer's body. */
 export async function askBroker(
   code: number,
   fields: readonly (readonly [string, string])[],
   body?: object | string,
+  cluster: PopCluster = 'rmq-timer',
 ): Promise<{ readonly code: number; readonly remark: string; readonly text: string }> {
-  const { namesrv, broker } = rocketmqEndpoints(CLUSTER, testOffset);
+  const { namesrv, broker } = rocketmqEndpoints(cluster, testOffset);
   const deps = { clock: systemClock, log: memoryLog([]), random: Math.random, marks: plainMarks };
   const network = new Network({ namesrv: [namesrv], auth: undefined, tls: undefined }, deps, new FramePool());
   try {
@@ -53,15 +56,15 @@ export async function askBroker(
 }
 
 /** A proxy makes no groups. `fifo`: the messages of a queue are given one after the other. */
-export async function createPopGroup(groupName: string, fifo = false): Promise<void> {
+export async function createPopGroup(groupName: string, fifo = false, cluster: PopCluster = 'rmq-timer'): Promise<void> {
   const config = { groupName, consumeMessageOrderly: fifo, retryMaxTimes: 16 };
-  const { code, remark } = await askBroker(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, [], config);
+  const { code, remark } = await askBroker(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, [], config, cluster);
   if (code !== 0) throw new Error(`the broker makes no group ${groupName}: ${code} ${remark}`);
 }
 
 export async function startPopMember(options: PopOptions): Promise<Member> {
   const consumer = new SimpleConsumer({
-    endpoints: rocketmqEndpoints(CLUSTER, testOffset).proxyGrpc,
+    endpoints: rocketmqEndpoints(options.cluster ?? 'rmq-timer', testOffset).proxyGrpc,
     namespace: '',
     sslEnabled: false,
     requestTimeout: 10_000,
