@@ -1,6 +1,7 @@
 /** The result for people, beside what was aimed at. */
 import type { Row, Side } from './compare.ts';
 import type { Geo } from './geo.ts';
+import { ageTargetSeconds, cpuTargetPercent, everySeconds, type GroupsResult } from './groups.ts';
 import type { Machine } from './machine.ts';
 import { memoryTargetMib } from './memory.ts';
 import { ceilingTarget } from './probes.ts';
@@ -13,11 +14,32 @@ const rssTargetMib = 200;
 
 export function renderTable(machine: Machine, results: readonly Result[], quick: boolean): string {
   return [
-    `${machine.cores} x ${machine.cpu}, ${machine.memory_gib} GiB, ${machine.system}, Node ${machine.node}, RocketMQ ${machine.rocketmq}, Pulsar ${machine.pulsar};`,
+    describe(machine),
     `brokers, eyes and both bridges share these cores. Medians, in brackets the worst run. Load before: ${machine.load_before}.`,
     ...(quick ? ['QUICK: a tenth of the work; most of what is measured is warming up.'] : []),
     ...results.flatMap((result) => ['', line(result.bench, 'ours', 'rival', 'ratio', 'target', ''), ...body(result)]),
   ].join('\n');
+}
+
+export function renderGroups(machine: Machine, result: GroupsResult): string {
+  const { direction, groups, topics, lanes, moving, seconds, sync_age_s: age, out_of_step: outOfStep } = result;
+  return [
+    describe(machine),
+    `brokers and eyes share these cores. Load before: ${machine.load_before}.`,
+    '',
+    `${direction}: ${groups} groups on ${topics} topics of ${lanes} lanes, ${moving} of them moving, every ${everySeconds} s; over ${seconds} s`,
+    line('groups', 'measured', '', '', 'target', ''),
+    line('sync age p50 (s)', number(age?.p50 ?? null, 1), '', '', '', ''),
+    limit('sync age p99 (s)', age?.p99 ?? null, 1, ageTargetSeconds),
+    line('sync age max (s)', number(age?.max ?? null, 1), '', '', '', ''),
+    limit('groups out of step at the end', outOfStep, 0, 0),
+    limit('CPU (% of core)', result.cpu_percent, 2, cpuTargetPercent),
+    line('memory (MiB)', number(result.rss_mib, 0), '', '', '', ''),
+  ].join('\n');
+}
+
+function describe({ cores, cpu, memory_gib, system, node, rocketmq, pulsar }: Machine): string {
+  return `${cores} x ${cpu}, ${memory_gib} GiB, ${system}, Node ${node}, RocketMQ ${rocketmq}, Pulsar ${pulsar};`;
 }
 
 function body({ rows, latency, idle, memory, ceilings, geo }: Result): readonly string[] {
