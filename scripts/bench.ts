@@ -30,7 +30,7 @@ Of groups:
   --groups N           so many, shared out over the topics (default 1000)
   --topics N           (default 100)
   --lanes N            queues or partitions of each topic (default 4)
-  --moving N           groups that commit every 5 s, on topics that get a record per lane as often (default 50)
+  --moving N           groups that commit every 5 s, their topics get a record per lane as often (default 50)
   --seconds N          how long is measured, after all groups have been in step (default 120)
 
   --json               one JSON object on the standard output

@@ -45,10 +45,11 @@ export const everySeconds = 5;
 
 /** Records per lane that are there before the groups are. */
 const backlog = 20;
-/** Each topic gets one record per lane, and each group that moves commits, so often: as consumers of RocketMQ do by default. */
+/** Each topic of a group that moves gets one record per lane, and the group commits, so often: as consumers of RocketMQ do by default. */
 const trickleMs = 5_000;
 /** No multiple of the time between two passes, so that looks fall anywhere between them. */
-const lookMs = 7_000;
+const lookMs = 12_000;
+const lookAgainMs = 5_000;
 const settleMs = 20_000;
 const patienceMs = 900_000;
 const atATime = 8;
@@ -88,9 +89,9 @@ async function measureOn(bed: Bed, hand: GroupHand, options: GroupsOptions): Pro
   const end = new AbortController();
   try {
     await untilInStep(isthmus, groups, report);
-    // Every so-manieth, so that they are spread over the topics.
-    const movers = members.filter((_, i) => Math.floor((i + 1) * (moving / groups)) > Math.floor(i * (moving / groups)));
-    const trickling = trickle(bed, hand, { topics, movers, lanes: options.lanes }, end.signal);
+    // Of as many topics as there are.
+    const movers = members.slice(0, moving);
+    const trickling = trickle(bed, hand, { movers, lanes: options.lanes }, end.signal);
     trickling.catch(() => undefined);
     report(`${movers.length} of them commit all the time; settling`);
     await sleep(settleMs);
@@ -117,13 +118,13 @@ async function measureOn(bed: Bed, hand: GroupHand, options: GroupsOptions): Pro
 }
 
 type Trickle = {
-  readonly topics: readonly string[];
   readonly movers: readonly { readonly topic: string; readonly group: string }[];
   readonly lanes: number;
 };
 
 /** Round after round: a record for each lane, and then the movers have done all that is there. Falls behind rather than hurry. */
-async function trickle(bed: Bed, hand: GroupHand, { topics, movers, lanes }: Trickle, signal: AbortSignal): Promise<void> {
+async function trickle(bed: Bed, hand: GroupHand, { movers, lanes }: Trickle, signal: AbortSignal): Promise<void> {
+  const topics = [...new Set(movers.map(({ topic }) => topic))];
   for (let round = 1; !signal.aborted; round++) {
     const began = performance.now();
     const there = backlog + round;
@@ -161,7 +162,7 @@ async function untilInStep(isthmus: Isthmus, groups: number, report: Report): Pr
     if (ages.length >= groups && (states['waiting'] ?? 0) === 0) return;
     report(`    ${ages.length} of ${groups} groups have been in step; ${JSON.stringify(states)}`);
     if (performance.now() > deadline) throw new Error(`the groups are not in step after ${patienceMs / 1000} s`);
-    await sleep(lookMs);
+    await sleep(lookAgainMs);
   }
 }
 
