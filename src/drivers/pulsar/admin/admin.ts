@@ -1,13 +1,12 @@
 import { toIsthmusError } from '../../../errors.ts';
 import type { LaneInfo, TopicDescription } from '../../../model/lane.ts';
-import { entryPosition } from '../../../model/position.ts';
 import type { CheckItem, CheckTopics, ClusterAdmin, ListOptions, MadeTopic, NewTopicOptions } from '../../../spi/cluster.ts';
 import type { LaneExtent } from '../../../spi/source.ts';
 import type { PulsarDeps } from '../options.ts';
 import { fullTopicName, isPartitionName } from '../topic-name.ts';
 import { texts } from './json.ts';
 import type { Rest } from './rest.ts';
-import { ensureTopic, ledgersOf, partitionsOf, retentionMinutesOf } from './topics.ts';
+import { ensureTopic, extentOf, ledgersOf, partitionsOf, retentionMinutesOf } from './topics.ts';
 
 /** Retry and dead-letter topics, as Pulsar's own clients name them. */
 const CLIENT_TOPIC = /-(RETRY|DLQ)$/;
@@ -63,9 +62,7 @@ export class PulsarAdmin implements ClusterAdmin {
     if (partitions === undefined) return extents;
     for (let partition = 0; partition < Math.max(1, partitions); partition++) {
       const ledgers = await ledgersOf(this.#rest, topic, partitions === 0 ? undefined : partition);
-      const [oldest, newest] = [ledgers[0], ledgers.at(-1)];
-      const begin = entryPosition(oldest?.ledger ?? -1, oldest === undefined ? -1 : 0);
-      extents.set(String(partition), { begin, end: newest === undefined ? begin : entryPosition(newest.ledger, newest.entries) });
+      extents.set(String(partition), extentOf(ledgers));
     }
     return extents;
   }

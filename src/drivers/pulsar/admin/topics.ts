@@ -1,5 +1,7 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
+import { entryPosition } from '../../../model/position.ts';
 import type { Log } from '../../../spi/log.ts';
+import type { LaneExtent } from '../../../spi/source.ts';
 import { parseTopicName, partitionTopic } from '../topic-name.ts';
 import { listField, numberField, textField } from './json.ts';
 import { type Rest, reasonOf } from './rest.ts';
@@ -53,6 +55,13 @@ export function ledgersIn(stats: unknown): LedgerExtent[] {
       entries: Math.max(open.entries, numberField(stats, 'currentLedgerEntries'), lastEntryIn(stats, open.ledger) + 1),
     });
   return ledgers.filter((each) => each.entries > 0);
+}
+
+/** Where a partition with these ledgers begins and ends. */
+export function extentOf(ledgers: readonly LedgerExtent[]): LaneExtent {
+  const [oldest, newest] = [ledgers[0], ledgers.at(-1)];
+  const begin = entryPosition(oldest?.ledger ?? -1, oldest === undefined ? -1 : 0);
+  return { begin, end: newest === undefined ? begin : entryPosition(newest.ledger, newest.entries) };
 }
 
 function lastEntryIn(stats: unknown, ledger: number): number {

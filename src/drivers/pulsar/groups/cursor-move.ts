@@ -1,80 +1,136 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
+import { forEachLimited } from '../../../lib/concurrency.ts';
 import { comparePositions, entryPosition } from '../../../model/position.ts';
-import type { DoneRange, GroupPlace, MovedLane } from '../../../spi/groups.ts';
+import type { DoneRange, GroupMove, GroupPlace, MovedLane } from '../../../spi/groups.ts';
 import type { Rest } from '../admin/rest.ts';
 import { reasonOf } from '../admin/rest.ts';
-import { internalStatsOf, topicPath } from '../admin/topics.ts';
+import { topicPath } from '../admin/topics.ts';
+import { partitionName } from '../topic-name.ts';
 import type { MessageId } from '../wire/message-id.ts';
-import {
-  after,
-  type CursorState,
-  compareCursor,
-  entriesWithin,
-  entryBefore,
-  type PartitionState,
-  readPartitionState,
-} from './cursor-state.ts';
+import { after, type CursorState, compareCursor, entriesWithin, entryBefore, type PartitionState } from './cursor-state.ts';
 import type { GroupsParts } from './groups.ts';
 import { acknowledgeFor } from './hole-keeper.ts';
+import { readTopicState, type TopicState } from './topic-state.ts';
 
+const PARTITIONS_AT_A_TIME = 4;
 /** Holes beyond it are read again: a broker writes down 10,000 ranges of a cursor. */
 const MAX_HOLE_ENTRIES = 50_000;
 const TRIES = 5;
 const TRY_AGAIN_MILLIS = 200;
 
-export interface CursorMove {
+/** A subscription in one partition. */
+interface CursorMove {
   /** The broker's name of the partition, and its number as the admin REST wants it (-1: the topic has none). */
   readonly partition: string;
   readonly partitionIndex: number;
   readonly subscription: string;
   readonly place: GroupPlace;
-  /** Consumers that are connected. */
-  readonly members: number;
   readonly force: boolean;
+  /** Whether the broker was asked for something. */
+  changed: boolean;
+  /** What became of it, once that is known. */
+  moved: MovedLane | undefined;
 }
 
-/** Brings a subscription to a place in one partition and reads back what came of it. What is wrong with this partition alone is told, not thrown. */
-export async function moveCursor(parts: GroupsParts, move: CursorMove): Promise<MovedLane> {
-  const { lane } = move.place;
+/**
+ * Brings a subscription that has so many `members` to its places, and reads back what came of it. The topic is read as a whole, after all its partitions were asked: one by one it would be three times as
+ * many requests as there are partitions. What is wrong with one partition alone is told, not thrown.
+ */
+export async function moveCursors(
+  parts: GroupsParts,
+  { topic, group, places, force }: GroupMove,
+  members: number,
+  before: TopicState,
+): Promise<MovedLane[]> {
+  const moves = places.map((place): CursorMove => {
+    const partition = partitionName(topic, Number(place.lane), before.partitions);
+    const partitionIndex = before.partitions === 0 ? -1 : Number(place.lane);
+    return { partition, partitionIndex, subscription: group, place, force, changed: false, moved: undefined };
+  });
+  const each = async (work: (move: CursorMove) => Promise<void>): Promise<void> =>
+    await forEachLimited(
+      moves.filter(({ moved }) => moved === undefined),
+      PARTITIONS_AT_A_TIME,
+      async (move) => await work(move).catch((error: unknown) => fail(move, error)),
+    );
+  await each(async (move) => await begin(parts, move, members, stateIn(before, move)));
+  let now = before;
   try {
-    return await tryMove(parts, move);
+    if (moves.some(({ changed }) => changed)) now = await whenThere(parts, topic, moves);
+    let acknowledged = false;
+    await each(async (move) => {
+      if (members === 0 && (await keepHoles(parts, move, stateIn(now, move)))) acknowledged = true;
+    });
+    if (acknowledged) now = await stateOf(parts.rest, topic);
   } catch (error) {
-    const { code, message } = toIsthmusError(error);
-    return { lane, outcome: 'failed', next: undefined, rereads: undefined, detail: `${code}: ${message}` };
+    for (const move of moves) if (move.moved === undefined) fail(move, error);
+  }
+  await each(async (move) => await Promise.resolve(finish(move, stateIn(now, move))));
+  return moves.flatMap(({ moved }) => moved ?? []);
+}
+
+function fail(move: CursorMove, error: unknown): void {
+  const { code, message } = toIsthmusError(error);
+  move.moved = { lane: move.place.lane, outcome: 'failed', next: undefined, rereads: undefined, detail: `${code}: ${message}` };
+}
+
+/** Asks for what has to be done. A subscription that is to be left alone is over with that. */
+async function begin(parts: GroupsParts, move: CursorMove, members: number, state: PartitionState): Promise<void> {
+  const { place, subscription, force } = move;
+  const { lane } = place;
+  const cursor = state.cursors.get(subscription);
+  const next = cursor === undefined ? undefined : after(cursor.markDelete);
+  const order = cursor === undefined ? -1 : compareCursor(state.ledgers, cursor.markDelete, place.next);
+  if (members > 0 && !force) move.moved = { lane, outcome: 'active', next, rereads: undefined };
+  else if (cursor !== undefined && order > 0 && !force) move.moved = { lane, outcome: 'ahead', next, rereads: undefined };
+  else if (cursor === undefined || order !== 0) {
+    move.changed = true;
+    if (cursor === undefined) await create(parts.rest, move);
+    else if (order > 0) await reset(parts.rest, move);
+    else await forward(parts, move, state);
   }
 }
 
-async function tryMove(parts: GroupsParts, move: CursorMove): Promise<MovedLane> {
-  const { place, subscription, members, force } = move;
-  const { lane } = place;
-  const state = await stateOf(parts.rest, move);
-  const cursor = state.cursors.get(subscription);
-  const next = cursor === undefined ? undefined : after(cursor.markDelete);
-  if (members > 0 && !force) return { lane, outcome: 'active', next, rereads: undefined };
-  const order = cursor === undefined ? -1 : compareCursor(state.ledgers, cursor.markDelete, place.next);
-  if (order > 0 && !force) return { lane, outcome: 'ahead', next, rereads: undefined };
-  if (cursor === undefined) await create(parts.rest, move);
-  else if (order > 0) await reset(parts.rest, move);
-  else if (order < 0) await forward(parts, move, state);
-  const holes = await keepHoles(parts, move, members);
-  const back = await stateOf(parts.rest, move);
-  const there = back.cursors.get(subscription);
-  if (there === undefined || compareCursor(back.ledgers, there.markDelete, place.next) < 0) {
+/** The topic once all that was asked for has come about, or what it is after a while: a success may say that it was begun. */
+async function whenThere({ rest, clock }: GroupsParts, topic: string, moves: readonly CursorMove[]): Promise<TopicState> {
+  for (let tries = 1; ; tries++) {
+    const now = await stateOf(rest, topic);
+    if (tries === TRIES || moves.every((move) => move.moved !== undefined || isThere(move, stateIn(now, move)))) return now;
+    await clock.sleep(TRY_AGAIN_MILLIS);
+  }
+}
+
+function isThere({ subscription, place }: CursorMove, { cursors, ledgers }: PartitionState): boolean {
+  const there = cursors.get(subscription);
+  return there !== undefined && compareCursor(ledgers, there.markDelete, place.next) >= 0;
+}
+
+function finish(move: CursorMove, state: PartitionState): void {
+  const { place, subscription, partition, changed } = move;
+  const there = state.cursors.get(subscription);
+  if (there === undefined || !isThere(move, state)) {
     throw new IsthmusError(
       'CONFLICT',
-      `moving the subscription ${subscription} of ${move.partition}: its place reads ${there === undefined ? 'nothing' : `${there.markDelete.ledger}:${there.markDelete.entry}`} after it was moved`,
+      `moving the subscription ${subscription} of ${partition}: its place reads ${there === undefined ? 'nothing' : `${there.markDelete.ledger}:${there.markDelete.entry}`} after it was moved`,
       { retryable: true },
     );
   }
-  const changed = cursor === undefined || order !== 0 || holes.acknowledged > 0;
-  return { lane, outcome: changed ? 'applied' : 'same', next: after(there.markDelete), rereads: rereads(place, back, there) };
+  const outcome = changed ? 'applied' : 'same';
+  move.moved = { lane: place.lane, outcome, next: after(there.markDelete), rereads: rereads(place, state, there) };
 }
 
-async function stateOf(rest: Rest, { partition }: CursorMove): Promise<PartitionState> {
-  const stats = await internalStatsOf(rest, partition);
-  if (stats === undefined)
+async function stateOf(rest: Rest, topic: string): Promise<TopicState> {
+  const state = await readTopicState(rest, topic);
+  if (state === undefined) throw new IsthmusError('TOPIC_NOT_FOUND', `reading the subscriptions of ${topic}: it does not exist`);
+  return state;
+}
+
+/** Of a partition that the topic has not (any more): nothing. */
+function stateIn({ states }: TopicState, { place, partition }: CursorMove): PartitionState {
+  const state = states[Number(place.lane)];
+  if (state === undefined)
     throw new IsthmusError('TOPIC_NOT_FOUND', `reading the subscriptions of ${partition}: it does not exist`);
-  return readPartitionState(stats);
+  return state;
 }
 
 function path({ partition, subscription }: CursorMove, what = ''): string {
@@ -116,26 +172,19 @@ async function forward({ rest, clock }: GroupsParts, move: CursorMove, state: Pa
     }
     await clock.sleep(TRY_AGAIN_MILLIS);
   }
-  // 204 says that it was begun.
-  for (let tries = 1; tries < TRIES; tries++) {
-    const back = await stateOf(rest, move);
-    const there = back.cursors.get(move.subscription);
-    if (there !== undefined && compareCursor(back.ledgers, there.markDelete, move.place.next) >= 0) return;
-    await clock.sleep(TRY_AGAIN_MILLIS);
-  }
 }
 
-/** Entries that are done beyond the place, as far as the subscription does not know it yet. */
-async function keepHoles(parts: GroupsParts, move: CursorMove, members: number): Promise<{ readonly acknowledged: number }> {
+/** Acknowledges entries that are done beyond the place, as far as the subscription does not know it yet. Gives whether there were any. */
+async function keepHoles({ pool }: GroupsParts, move: CursorMove, { ledgers, cursors }: PartitionState): Promise<boolean> {
   const { place, subscription, partition } = move;
-  if (place.done.length === 0 || members > 0) return { acknowledged: 0 };
-  const { ledgers, cursors } = await stateOf(parts.rest, move);
   const cursor = cursors.get(subscription);
   const ids: MessageId[] = [];
   for (const range of place.done) ids.push(...entriesWithin(ledgers, range, MAX_HOLE_ENTRIES - ids.length));
   const missing = ids.filter((id) => cursor === undefined || !isDone(cursor, id));
-  if (missing.length > 0) await acknowledgeFor(parts.pool, partition, subscription, missing);
-  return { acknowledged: missing.length };
+  if (missing.length === 0) return false;
+  move.changed = true;
+  await acknowledgeFor(pool, partition, subscription, missing);
+  return true;
 }
 
 function isDone({ markDelete, done }: CursorState, { ledger, entry }: MessageId): boolean {

@@ -1,18 +1,17 @@
-import { IsthmusError } from '../../../errors.ts';
+import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import { forEachLimited } from '../../../lib/concurrency.ts';
 import { compareGroups, type GroupProgress, type LaneProgress, type Sharing } from '../../../model/progress.ts';
 import type { Clock } from '../../../spi/clock.ts';
-import type { GroupMove, Groups, MovedLane } from '../../../spi/groups.ts';
+import type { GroupMove, Groups, MovedLane, TopicSurvey } from '../../../spi/groups.ts';
 import { field, listField, textField } from '../admin/json.ts';
 import type { Rest } from '../admin/rest.ts';
-import { internalStatsOf, partitionsOf, topicPath } from '../admin/topics.ts';
+import { extentOf, topicPath } from '../admin/topics.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
-import { fullTopicName, partitionName } from '../topic-name.ts';
-import { type CursorMove, moveCursor } from './cursor-move.ts';
-import { after, type PartitionState, readPartitionState } from './cursor-state.ts';
+import { moveCursors } from './cursor-move.ts';
+import { after, type PartitionState } from './cursor-state.ts';
+import { readTopicState } from './topic-state.ts';
 
 const TOPICS_AT_A_TIME = 8;
-const PARTITIONS_AT_A_TIME = 4;
 /** Who is connected, and how, is asked for this seldom: it is for people, and a move asks anew. */
 const CONSUMERS_KEPT_MILLIS = 15_000;
 /** Far more than a process mirrors; the oldest go. */
@@ -47,31 +46,42 @@ export class PulsarGroups implements Groups {
 
   async progress(topics: readonly string[]): Promise<GroupProgress[]> {
     const found: GroupProgress[] = [];
-    await forEachLimited(topics, TOPICS_AT_A_TIME, async (topic) => {
-      const states = await this.#states(topic);
-      if (states === undefined) return;
-      const consumers = states.some(({ cursors }) => cursors.size > 0)
-        ? await this.#keptConsumers(topic)
-        : new Map<string, Consumers>();
-      found.push(...groupsOf(topic, states, consumers));
-    });
+    for (const each of (await this.survey(topics)).values()) {
+      if (each instanceof IsthmusError) throw each;
+      found.push(...each.groups);
+    }
     return found.sort(compareGroups);
   }
 
-  async move({ group, topic, places, force }: GroupMove): Promise<MovedLane[]> {
-    const partitions = await partitionsOf(this.#parts.rest, topic);
-    if (partitions === undefined) {
+  async survey(topics: readonly string[]): Promise<Map<string, TopicSurvey | IsthmusError>> {
+    const surveys = new Map<string, TopicSurvey | IsthmusError>();
+    await forEachLimited([...new Set(topics)], TOPICS_AT_A_TIME, async (topic) => {
+      try {
+        surveys.set(topic, await this.#survey(topic));
+      } catch (error) {
+        surveys.set(topic, toIsthmusError(error));
+      }
+    });
+    return surveys;
+  }
+
+  async #survey(topic: string): Promise<TopicSurvey> {
+    const state = await readTopicState(this.#parts.rest, topic);
+    if (state === undefined) return { groups: [], extents: new Map() };
+    const extents = new Map(state.states.map(({ ledgers }, partition) => [String(partition), extentOf(ledgers)]));
+    if (state.states.every(({ cursors }) => cursors.size === 0)) return { groups: [], extents };
+    const consumers = await this.#keptConsumers(topic, state.partitions);
+    return { groups: groupsOf(topic, state.states, consumers), extents };
+  }
+
+  async move(move: GroupMove): Promise<MovedLane[]> {
+    const { group, topic } = move;
+    const state = await readTopicState(this.#parts.rest, topic);
+    if (state === undefined) {
       throw new IsthmusError('TOPIC_NOT_FOUND', `moving the subscription ${group} of ${topic}: the topic does not exist`);
     }
-    const members = (await this.#consumers(topic, partitions)).get(group)?.members ?? 0;
-    const moved: MovedLane[] = Array.from({ length: places.length });
-    await forEachLimited([...places.entries()], PARTITIONS_AT_A_TIME, async ([i, place]) => {
-      const partition = partitionName(topic, Number(place.lane), partitions);
-      const partitionIndex = partitions === 0 ? -1 : Number(place.lane);
-      const move: CursorMove = { partition, partitionIndex, subscription: group, place, members, force };
-      moved[i] = await moveCursor(this.#parts, move);
-    });
-    return moved;
+    const members = (await this.#consumers(topic, state.partitions)).get(group)?.members ?? 0;
+    return await moveCursors(this.#parts, move, members, state);
   }
 
   refusesGroupName(group: string): string | undefined {
@@ -80,36 +90,11 @@ export class PulsarGroups implements Groups {
     return undefined;
   }
 
-  /** The partitions of a topic in their order, `undefined` when it does not exist. One request, whatever their number. */
-  async #states(topic: string): Promise<PartitionState[] | undefined> {
-    const { rest } = this.#parts;
-    const all = await rest.get(`${topicPath(topic)}/partitioned-internalStats`);
-    const partitions = field(all, 'partitions');
-    if (typeof partitions !== 'object' || partitions === null) {
-      const single = await internalStatsOf(rest, fullTopicName(topic));
-      return single === undefined ? undefined : [readPartitionState(single)];
-    }
-    const states: PartitionState[] = [];
-    for (const [name, stats] of Object.entries(partitions)) {
-      states[Number(name.slice(name.lastIndexOf('-') + 1))] = readPartitionState(stats);
-    }
-    const metadata = Number(field(field(all, 'metadata'), 'partitions') ?? states.length);
-    // A partition that is missing would look like groups that have no place there.
-    if (Object.keys(states).length < metadata) {
-      throw new IsthmusError(
-        'BROKER_BUSY',
-        `reading the subscriptions of ${topic}: only ${Object.keys(states).length} of ${metadata} partitions are served now`,
-      );
-    }
-    return states;
-  }
-
-  async #keptConsumers(topic: string): Promise<ReadonlyMap<string, Consumers>> {
-    const { clock, rest } = this.#parts;
+  async #keptConsumers(topic: string, partitions: number): Promise<ReadonlyMap<string, Consumers>> {
+    const { clock } = this.#parts;
     const kept = this.#kept.get(topic);
     if (kept !== undefined && clock.monotonic() - kept.at < CONSUMERS_KEPT_MILLIS) return kept.consumers;
-    const partitions = await partitionsOf(rest, topic);
-    const consumers = await this.#consumers(topic, partitions ?? 0);
+    const consumers = await this.#consumers(topic, partitions);
     this.#kept.delete(topic);
     for (const oldest of this.#kept.keys()) {
       if (this.#kept.size < MAX_KEPT_TOPICS) break;
@@ -119,6 +104,7 @@ export class PulsarGroups implements Groups {
     return consumers;
   }
 
+  /** Also those of a topic without partitions (0). */
   async #consumers(topic: string, partitions: number): Promise<ReadonlyMap<string, Consumers>> {
     const what = partitions === 0 ? 'stats' : 'partitioned-stats?perPartition=false';
     const stats = await this.#parts.rest.get(`${topicPath(topic)}/${what}`);

@@ -1,4 +1,5 @@
 import { describe } from 'vitest';
+import { describeGroups } from './grouping.ts';
 import { describeManaging } from './managing.ts';
 import { describeMarks } from './marks.ts';
 import { describePositions } from './positions.ts';
@@ -16,5 +17,6 @@ export function describeDriver(driver: DriverUnderTest): void {
     describePositions(shore);
     describeWrites(shore);
     describeMarks(shore);
+    describeGroups(shore);
   });
 }
