@@ -14,6 +14,7 @@ import { accepted } from '../refusal.ts';
 import { formatLane, type Routes } from '../routes.ts';
 import type { LookParts } from '../sink/look/queue-look.ts';
 import { type GroupOffsets, getAllOffsets, readAllOffsets } from '../wire/all-offsets.ts';
+import { getAllTopics, readAllTopics } from '../wire/all-topics.ts';
 import { GroupFacts, type Master } from './facts.ts';
 import { HandedOut } from './handed-out.ts';
 import { moveGroup } from './move.ts';
@@ -37,6 +38,8 @@ export interface ConsumerGroupsParts extends LookParts {
 interface BrokerView {
   readonly master: Master;
   readonly table: ReadonlyMap<string, GroupOffsets>;
+  /** `undefined` where it does not say all of them. */
+  readonly topics: ReadonlySet<string> | undefined;
 }
 
 interface Lanes {
@@ -70,7 +73,10 @@ export class ConsumerGroups implements Groups {
         await this.#parts.network.call(master.address, getAllOffsets()),
         `reading the groups of broker ${master.name}`,
       );
-      views.push({ master, table: new Map(readAllOffsets(answer).map((each) => [`${each.topic}@${each.group}`, each])) });
+      const table = new Map(readAllOffsets(answer).map((each) => [`${each.topic}@${each.group}`, each]));
+      // After the places: what is given back lies in a retry topic before the place goes on.
+      const topics = readAllTopics(await this.#parts.network.call(master.address, getAllTopics()));
+      views.push({ master, table, topics });
     }
     const found = new Map<string, GroupOffsets>();
     for (const { table } of views) {
@@ -160,16 +166,16 @@ export class ConsumerGroups implements Groups {
   /** Messages that wait in the group's retry topics at a broker; `undefined` when that cannot be told. */
   async #outstandingOf(
     { topic, group }: GroupOffsets,
-    { master, table }: BrokerView,
+    { master, table, topics }: BrokerView,
   ): Promise<readonly Outstanding[] | undefined> {
     if (OWN_GROUP.test(group)) return [];
     const { push, pop } = retryTopics(group, topic);
     const { address, name } = master;
     const committed = (retry: string) => table.get(`${retry}@${group}`)?.offsets;
-    const retries: RetryTopic[] = [
-      // Asked for also without a place there: until a push consumer has read its retry topic once, the group has none.
-      { address, topic: push, next: (queueId) => committed(push)?.get(queueId) ?? 0 },
-    ];
+    const retries: RetryTopic[] = [];
+    // Asked for also without a place there: until a push consumer has read its retry topic once, the group has none. But not where there is no such topic: of a thousand groups that only pull, each would cost a request.
+    if (topics?.has(push) !== false)
+      retries.push({ address, topic: push, next: (queueId) => committed(push)?.get(queueId) ?? 0 });
     for (const retry of pop) {
       const offsets = committed(retry);
       if (offsets === undefined) continue;
