@@ -1,5 +1,6 @@
 import { IsthmusError, toIsthmusError } from '../../errors.ts';
 import { forEachLimited } from '../../lib/concurrency.ts';
+import { KeptTranslations } from '../../mirror/groups/kept-translations.ts';
 import { Translator } from '../../mirror/groups/translate.ts';
 import type { LeaseKeeper } from '../../mirror/lease-keeper.ts';
 import type { GroupsRule } from '../../model/mirror-spec.ts';
@@ -21,8 +22,8 @@ import { LinkLooks, type TopicLook } from './link-look.ts';
 import { type FollowedMirror, type FollowedTopic, type MirrorsBack, TopicViews } from './topic-views.ts';
 
 /** Moves of one topic's groups go together: they share what is read of it. */
-const TOPICS_AT_A_TIME = 4;
-const GROUPS_AT_A_TIME = 16;
+const TOPICS_AT_A_TIME = 16;
+const GROUPS_AT_A_TIME = 8;
 
 export interface LinkGroupsDeps {
   readonly store: StateStore;
@@ -83,6 +84,7 @@ export class LinkGroupSync {
   readonly #kept: KeptProgress;
   readonly #applier: Applier;
   readonly #translators = new Map<string, Translator>();
+  readonly #translations = new KeptTranslations();
   #topics: Topics = new Map();
   #passAt: number | undefined;
   #trouble: Trouble | undefined;
@@ -215,6 +217,7 @@ export class LinkGroupSync {
     const mirrors = this.#deps.mirrors();
     const look = await this.#looks.look(mirrors, orKept);
     for (const mirror of mirrors) this.#translator(mirror).begin();
+    this.#translations.begin(clock.monotonic());
     if (apply) this.#applier.begin();
     const topics = new Map<string, GroupOnTopic>();
     const troubles: IsthmusError[] = [];
@@ -251,10 +254,13 @@ export class LinkGroupSync {
     anew: boolean,
   ): Promise<GroupTopicStatus> {
     const targetGroup = targetGroupOf(this.#ends.link.groups, progress.group);
-    const translation = await this.#translator(followed.mirror).topic(view, progress.lanes);
+    const key = keyOf(progress.group, followed);
+    const translation = await this.#translations.get(key, view, progress.lanes, () =>
+      this.#translator(followed.mirror).topic(view, progress.lanes),
+    );
     const there = targetGroups.get(targetGroup);
     const applied = apply ? await this.#applier.apply({ targetGroup, followed, progress, translation, there, anew }) : undefined;
-    const former = this.#topics.get(keyOf(progress.group, followed))?.status.syncedAt ?? null;
+    const former = this.#topics.get(key)?.status.syncedAt ?? null;
     return topicStatus({ followed, progress, translation, applied, former, at });
   }
 
