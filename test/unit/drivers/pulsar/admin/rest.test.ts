@@ -117,6 +117,15 @@ describe('the admin REST', () => {
     expect(await failure).toMatchObject({ code: 'REQUEST_TIMEOUT' });
   });
 
+  it('says so when an answer breaks off, instead of waiting for its end or taking it for whole', async () => {
+    server(0).answer = () => ({ status: 200, headers: { 'content-length': '100' }, body: '{"partitions":1}' });
+    const asking = open().get('/x');
+    asking.catch(() => undefined);
+    await expect.poll(() => server(0).seen.length).toBe(1);
+    await server(0).close();
+    await expect(asking).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+  });
+
   it.each(['', 'localhost:8080', 'ftp://x', 'pulsar://x:6650'])('cannot be at "%s"', (url) => {
     expect(() => open(url)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
   });
