@@ -72,6 +72,7 @@ export interface ReplayAnswer {
     readonly targetTopic: string;
     readonly found: number;
     readonly unfit: number;
+    readonly stored: number;
     readonly replayed: number;
     readonly refused: number;
   }[];
@@ -81,6 +82,7 @@ export interface ReplayAnswer {
     readonly lane: string;
     readonly position: string;
     readonly reason: string;
+    readonly stored: boolean;
   }[];
   readonly trouble: TroubleAnswer | null;
 }

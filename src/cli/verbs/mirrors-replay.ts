@@ -22,13 +22,17 @@ interface ReplayOptions extends ApiOptions {
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
+/** Those that are put back, or would be. */
+const wanted = ({ found, stored }: ReplayAnswer['topics'][number]): number => found - stored;
+
 function progressLine({ topics }: ReplayAnswer): string {
-  return `${sum(topics.map(({ replayed }) => replayed))} of ${sum(topics.map(({ found }) => found))} dead letters are back`;
+  return `${sum(topics.map(({ replayed }) => replayed))} of ${sum(topics.map(wanted))} dead letters are back`;
 }
 
 function verdict({ state, dryRun, topics, trouble }: ReplayAnswer): string {
-  const [found, replayed, refused] = [
+  const [found, stored, replayed, refused] = [
     sum(topics.map((topic) => topic.found)),
+    sum(topics.map((topic) => topic.stored)),
     sum(topics.map((topic) => topic.replayed)),
     sum(topics.map((topic) => topic.refused)),
   ];
@@ -36,23 +40,27 @@ function verdict({ state, dryRun, topics, trouble }: ReplayAnswer): string {
     return `${replayed} are back, then it ended: ${trouble?.code ?? ''}: ${printable(trouble?.message ?? '')}`;
   if (state === 'cancelled') return `cancelled; ${replayed} are back`;
   if (found === 0) return 'there are no dead letters that were not replayed';
-  if (dryRun) return `${found} would be put back`;
-  return `${replayed} are back${refused === 0 ? '' : `, ${refused} were refused again`}`;
+  const there = stored === 0 ? '' : `, ${stored} were in the target already`;
+  if (dryRun) return `${found - stored} would be put back${there}`;
+  return `${replayed} are back${refused === 0 ? '' : `, ${refused} were refused again`}${there}`;
 }
 
 function show(answer: ReplayAnswer): string {
   const { topics, letters, dryRun } = answer;
-  const rows = topics.map(({ topic, deadLetterTopic, targetTopic, found, unfit, replayed, refused }) => [
+  const rows = topics.map(({ topic, deadLetterTopic, targetTopic, found, unfit, stored, replayed, refused }) => [
     topic,
     `${deadLetterTopic} -> ${targetTopic}`,
     found,
+    stored,
     replayed,
     refused,
     unfit,
   ]);
-  const list = letters.map(({ at, topic, lane, position, reason }) => [at, `${topic} ${lane} ${position}`, reason]);
+  const list = letters
+    .filter(({ stored }) => !stored)
+    .map(({ at, topic, lane, position, reason }) => [at, `${topic} ${lane} ${position}`, reason]);
   return [
-    ...(rows.length === 0 ? [] : [table(['TOPIC', 'FROM -> TO', 'FOUND', 'BACK', 'REFUSED', 'UNFIT'], rows)]),
+    ...(rows.length === 0 ? [] : [table(['TOPIC', 'FROM -> TO', 'FOUND', 'STORED', 'BACK', 'REFUSED', 'UNFIT'], rows)]),
     ...(dryRun && list.length > 0 ? [table(['AT', 'CAME FROM', 'REASON'], list)] : []),
     verdict(answer),
   ].join('\n\n');
@@ -73,7 +81,7 @@ export function addMirrorsReplay(parent: Command, { io, endWith }: CliContext): 
     .addArgument(new Argument('<link/mirror>', 'for example east-west/orders').argParser(mirrorName))
     .option('-t, --topic <names...>', 'only dead letters of these source topics')
     .option('--limit <n>', 'at most so many per topic', wholeNumber)
-    .option('--dry-run', 'only show which there are')
+    .option('--dry-run', 'only show what would be put back')
     .option('--skip-refused', 'pass over what the target refuses again, instead of stopping there; it is not tried again')
     .addHelpText('after', HELP);
   apiOptions(command).action(async ({ path }: MirrorName, { topic, limit, dryRun, skipRefused, ...options }: ReplayOptions) => {

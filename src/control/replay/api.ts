@@ -24,7 +24,9 @@ export interface ReplayedTopic {
   readonly found: number;
   /** Parts of one, whole entries, what is there twice and whatever else lies there: left alone. */
   readonly unfit: number;
-  /** In the target now; before the end, those that this replay has stored. */
+  /** Of those found: in the target already, because the mirror has taken and stored their records since, or a replay that was killed has. Left out. */
+  readonly stored: number;
+  /** Put back; before the end, as far as this replay has counted. */
   readonly replayed: number;
   /** Refused again and passed over. */
   readonly refused: number;
@@ -40,6 +42,8 @@ export interface LetterStatus {
   readonly lane: string;
   readonly position: string;
   readonly reason: string;
+  /** Whether the record is in the target already, so that it is not put back. */
+  readonly stored: boolean;
 }
 
 export interface ReplayStatus {

@@ -31,7 +31,8 @@ export type ReplayDeps = Pick<MirrorContext, 'clock' | 'log' | 'random' | 'marks
   readonly recorder: ConstructorParameters<typeof Mirror>[0]['recorder'];
 };
 
-type Counts = { -readonly [K in keyof ReplayedTopic]: ReplayedTopic[K] };
+type Changing<T> = { -readonly [K in keyof T]: T[K] };
+type Counts = Changing<ReplayedTopic>;
 
 /** What a look at a dead-letter topic has found. */
 interface Survey {
@@ -57,7 +58,7 @@ export class ReplayRun {
   readonly #abort = new AbortController();
   readonly #startedAt: number;
   readonly #topics: Counts[] = [];
-  readonly #letters: LetterStatus[] = [];
+  readonly #letters: Changing<LetterStatus>[] = [];
   #endedAt: number | undefined;
   #state: ReplayState = 'running';
   #trouble: Trouble | undefined;
@@ -85,7 +86,7 @@ export class ReplayRun {
       startedAt: this.#startedAt,
       endedAt: this.#endedAt ?? null,
       topics: this.#topics.map((topic) => ({ ...topic })),
-      letters: [...this.#letters],
+      letters: this.#letters.map((letter) => ({ ...letter })),
       trouble: this.#trouble ?? null,
     };
   }
@@ -123,15 +124,17 @@ export class ReplayRun {
     const described = await target.admin.describeTopic(deadLetterTopic);
     if (described === undefined) return;
     const targetTopic = targetTopicOf(spec, topic);
-    const counts: Counts = { topic, deadLetterTopic, targetTopic, found: 0, unfit: 0, replayed: 0, refused: 0 };
+    const counts: Counts = { topic, deadLetterTopic, targetTopic, found: 0, unfit: 0, stored: 0, replayed: 0, refused: 0 };
     this.#topics.push(counts);
     const survey = await this.#survey(
       counts,
       described.lanes.map(({ lane }) => lane),
     );
-    if (survey.last.size === 0 || this.request.dryRun) return;
+    if (survey.last.size === 0) return;
+    // Also where it only looks: what it says would be put back must be what is put back.
     const { numbered, partitions, placeOf } = await this.#partitions(counts, survey);
     const stored = await this.#stored(counts, survey, numbered);
+    if (this.request.dryRun) return;
     const route: LetterRoute = { origin: { cluster: this.#mirror.source.name, topic }, ...survey, stored, placeOf };
     const plans = [...survey.last.keys()].map((lane) => ({ lane: { topic: deadLetterTopic, lane }, targetTopic, partitions }));
     await this.#replayLanes(counts, plans, route);
@@ -170,7 +173,7 @@ export class ReplayRun {
           survey.lanes.add(letter.lane);
           survey.last.set(lane, position);
           if (this.#letters.length < MAX_SHOWN)
-            this.#letters.push({ deadLetterTopic: counts.deadLetterTopic, at, topic: counts.topic, ...letter });
+            this.#letters.push({ deadLetterTopic: counts.deadLetterTopic, at, topic: counts.topic, ...letter, stored: false });
         }
       };
       await readStretch(readsTarget, group, { lane: id, from, to }, { records, gone: () => undefined }, this.#reading());
@@ -179,13 +182,15 @@ export class ReplayRun {
     return survey;
   }
 
-  /** Letters of records that the mirror itself has stored since. */
+  /** Letters of records that the mirror itself has stored since, or a replay before this one that was killed. */
   async #stored(counts: Counts, { wanted }: Survey, numbered: readonly string[]): Promise<ReadonlySet<string>> {
     const { topic, targetTopic } = counts;
     const deps = this.#reading();
     await untilKept(this.request.key, topic, wanted, this.#deps.store, deps);
     const lanes = numbered.map((lane) => ({ topic: targetTopic, lane }));
     const found = await alreadyStored(this.#mirror, { topic, lanes, group: this.#group(counts) }, wanted, this.#deps.marks, deps);
+    counts.stored = found.size;
+    for (const letter of this.#letters) if (letter.topic === topic && found.has(letterId(letter))) letter.stored = true;
     if (found.size > 0) this.#deps.log.info('letters-stored-already', { topic, count: found.size });
     return found;
   }
@@ -252,8 +257,7 @@ export class ReplayRun {
       this.#count(counts, mirror);
       await mirror.close();
     }
-    // Those that a replay before this one had stored when it was killed are found in the target, and not stored again.
-    counts.replayed = counts.found - counts.refused;
+    counts.replayed = counts.found - counts.stored - counts.refused;
   }
 
   #count(counts: Counts, { lanes }: Mirror): void {

@@ -19,7 +19,7 @@ const newReplay = z.strictObject({
   limit: z.int().min(1).max(MAX_LETTERS).optional().meta({
     description: 'At most so many dead letters per topic (per queue or partition of the dead-letter topic, which has one).',
   }),
-  dryRun: z.boolean().optional().meta({ description: 'Only look which there are.' }),
+  dryRun: z.boolean().optional().meta({ description: 'Only look which there are, and which of them the target has already.' }),
   skipRefused: z.boolean().optional().meta({
     description: 'Pass over what the target refuses again, and never try it again; else the replay stops there.',
   }),
@@ -47,7 +47,10 @@ const replay = z
           description:
             'What lies there and is no record that could be put back: pieces of large ones, whole entries, what is there twice, letters of others.',
         }),
-        replayed: count.meta({ description: 'In the target now.' }),
+        stored: count.meta({
+          description: 'Of those found, in the target already: stored since by the mirror, or by a replay that was killed.',
+        }),
+        replayed: count.meta({ description: 'Put back.' }),
         refused: count.meta({ description: 'Refused again and passed over.' }),
       }),
     ),
@@ -60,6 +63,7 @@ const replay = z
           lane: z.string(),
           position: z.string().meta({ description: 'Where the record was at the source.' }),
           reason: z.string(),
+          stored: z.boolean().meta({ description: 'In the target already, so that it is not put back.' }),
         }),
       )
       .meta({ description: 'The first hundred of those found.' }),

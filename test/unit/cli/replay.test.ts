@@ -22,8 +22,8 @@ describe('isthmus mirrors replay', () => {
     expect(code).toBe(0);
     const lines = out.split('\n').map((line) => line.replace(/ {2,}/g, ' | '));
     expect(lines).toEqual([
-      'TOPIC | FROM -> TO | FOUND | BACK | REFUSED | UNFIT',
-      'orders-eu | persistent://public/default/orders-eu-dead-letter -> persistent://public/default/orders-eu | 3 | 2 | 1 | 1',
+      'TOPIC | FROM -> TO | FOUND | STORED | BACK | REFUSED | UNFIT',
+      'orders-eu | persistent://public/default/orders-eu-dead-letter -> persistent://public/default/orders-eu | 3 | 0 | 2 | 1 | 1',
       '',
       '2 are back, 1 were refused again',
     ]);
@@ -36,6 +36,17 @@ describe('isthmus mirrors replay', () => {
     expect([code, api.control.replays.requests[0]?.dryRun]).toEqual([0, true]);
     expect(out).toContain('0 812:45  orders-eu broker-a:3 125000  it has 9000000 bytes');
     expect(out).toMatch(/3 would be put back$/);
+  });
+
+  it('leaves out of what would be put back what the target has already', async () => {
+    const request = { key: { link: 'l', mirror: 'm' }, topics: undefined, limit: undefined, dryRun: true, skipRefused: false };
+    const topics = (REPLAYED.topics ?? []).map((topic) => ({ ...topic, stored: 1, replayed: 0, refused: 0 }));
+    const letters = (REPLAYED.letters ?? []).flatMap((letter) => [letter, { ...letter, position: '125001', stored: true }]);
+    api.control.replays.outcomes = [{ ...REPLAYED, request, topics, letters }];
+    const { out } = await replay('--dry-run');
+    expect(out).toContain('broker-a:3 125000');
+    expect(out).not.toContain('broker-a:3 125001');
+    expect(out).toMatch(/2 would be put back, 1 were in the target already$/);
   });
 
   it.each([

@@ -19,6 +19,7 @@ export const REPLAYED: Partial<ReplayStatus> = {
       targetTopic: 'persistent://public/default/orders-eu',
       found: 3,
       unfit: 1,
+      stored: 0,
       replayed: 2,
       refused: 1,
     },
@@ -31,6 +32,7 @@ export const REPLAYED: Partial<ReplayStatus> = {
       lane: 'broker-a:3',
       position: '125000',
       reason: 'it has 9000000 bytes',
+      stored: false,
     },
   ],
 };
