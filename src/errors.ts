@@ -34,6 +34,12 @@ const TABLE = {
     stops: 'lane',
     meaning: 'a write may or may not have been stored; the target is looked at',
   },
+  LIMIT_LOWERED: {
+    retryable: true,
+    stops: 'lane',
+    meaning:
+      'the target takes only smaller messages than it said before: the lane reads them again and finds what is too large now',
+  },
   RECORD_REFUSED: { retryable: false, stops: 'lane', meaning: 'the target cannot hold this record' },
   RECORD_DAMAGED: { retryable: false, stops: 'lane', meaning: 'a stored record cannot be read' },
   HOOK_FAILED: { retryable: true, stops: 'process', meaning: 'a command or webhook of a failover has failed' },

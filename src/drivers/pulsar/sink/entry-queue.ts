@@ -8,9 +8,9 @@ import type { Producer } from '../net/producer.ts';
 import type { PulsarDeps } from '../options.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import type { SendError, SendReceipt } from '../wire/send.ts';
-import { SERVER_ERROR, serverError } from '../wire/server-error.ts';
+import { isTooLarge, SERVER_ERROR, serverError } from '../wire/server-error.ts';
 import { Attachment } from './attachment.ts';
-import { type Entry, isIntact, type Origin, sendEntry } from './entry.ts';
+import { type Entry, entryBytes, isIntact, type Origin, PASSED_EXTRA_BYTES, sendEntry } from './entry.ts';
 import { otherSenderName } from './producer-name.ts';
 import { SendWatch } from './send-watch.ts';
 import type { SequenceIds } from './sequence-ids.ts';
@@ -24,6 +24,8 @@ export interface EntryQueueParts {
   readonly producerName: string;
   readonly origin: Origin;
   readonly ids: SequenceIds;
+  /** Whether the topic takes only smaller entries than it did when the writer was opened. Never rejects. */
+  readonly isLowered: () => Promise<boolean>;
   /** In order, once per entry. */
   readonly onStored: (entry: Entry) => void;
   /** Everything that may be reported at once was reported. */
@@ -156,7 +158,18 @@ export class EntryQueue {
       return this.#fail(damage(entry, failure.message));
     }
     if (failure.retryable) this.#doubt(failure);
+    else if (isTooLarge(error.error, error.message)) void this.#onTooLarge(failure);
     else this.#fail(failure);
+  }
+
+  /** What was refused had fitted when it was made. Under a lower limit whoever reads the records again refuses the right one; else there is nothing that could be done here. */
+  async #onTooLarge(failure: IsthmusError): Promise<void> {
+    if (this.#state !== 'writing') return;
+    this.#state = 'attaching';
+    this.#attachment?.abandon();
+    this.#attachment = undefined;
+    const lowered = await this.#parts.isLowered();
+    this.#fail(lowered ? new IsthmusError('LIMIT_LOWERED', failure.message) : failure);
   }
 
   /** Reports what is stored, in order. */
@@ -192,7 +205,7 @@ export class EntryQueue {
       } catch (caught) {
         const error = toIsthmusError(caught);
         // A topic that is gone has to be made again by whoever opened the writer.
-        if (!error.retryable || error.code === 'TOPIC_NOT_FOUND') return this.#fail(error);
+        if (!error.retryable || error.code === 'TOPIC_NOT_FOUND' || error.code === 'LIMIT_LOWERED') return this.#fail(error);
         this.#log('info', 'writer-waits', error);
         this.#options.onTrouble(error);
         await this.#parts.deps.clock.sleep(this.#backoff.next(), this.#abort.signal);
@@ -222,6 +235,7 @@ export class EntryQueue {
       await this.#untilVisible(attachment, barrier);
       if (this.#known !== undefined) await this.#lookAtTail(attachment, this.#known);
       this.#known = barrier;
+      this.#expectFit(attachment.connection.info.maxMessageBytes);
       if (attachment.error !== undefined) throw attachment.error;
       if (this.#state !== 'attaching') throw new IsthmusError('CLOSED', 'the writer was closed');
     } catch (error) {
@@ -233,6 +247,13 @@ export class EntryQueue {
     this.#attachment = attachment;
     this.#state = 'writing';
     this.#resume();
+  }
+
+  /** A broker closes the connection on what is larger than it takes, again and again: what was made for one that took more must not be sent to it. */
+  #expectFit(maxBytes: number): void {
+    if (this.#fifo.every((entry) => entry.target !== undefined || entryBytes(entry) <= maxBytes + PASSED_EXTRA_BYTES)) return;
+    const { topic } = this.#options;
+    throw new IsthmusError('LIMIT_LOWERED', `writing ${topic}: the broker takes ${maxBytes} bytes now, and more than that waits`);
   }
 
   /** Also before the first attachment is of use: whoever opened the writer looks at the target next. */

@@ -8,6 +8,9 @@ import { encodeMetadata } from '../wire/message-metadata.ts';
 import { renamedMetadata } from '../wire/passed-entry.ts';
 import { compressionCode } from './compression.ts';
 
+/** What an entry that is passed on may have beyond the broker's limit, which speaks of payloads: its first writer may have filled it up. From 9 KiB on topics get wedged. */
+export const PASSED_EXTRA_BYTES: number = 4 * 1024;
+
 /** Who holds an entry's bytes: a slab or a copy, shared by the entries of a round. */
 export interface Held {
   /** The bytes are not needed any more. */

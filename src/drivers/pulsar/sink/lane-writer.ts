@@ -6,7 +6,7 @@ import type { RecordBatch } from '../../../model/record-batch.ts';
 import type { AppendResult, LaneWriter, WriterOptions } from '../../../spi/sink.ts';
 import type { BrokerPool } from '../net/broker-pool.ts';
 import type { PulsarDeps } from '../options.ts';
-import { type Entry, entryBytes, letGo, type Origin } from './entry.ts';
+import { type Entry, entryBytes, letGo, type Origin, PASSED_EXTRA_BYTES } from './entry.ts';
 import { EntryPasser } from './entry-passer.ts';
 import { EntryQueue } from './entry-queue.ts';
 import { KeyedRound } from './keyed-round.ts';
@@ -22,16 +22,16 @@ const MAX_ROUNDS = 8;
 const MAX_PASSED = 256;
 /** What an entry has beside its payload: the frame's header and a mark. */
 const ENTRY_RESERVE_BYTES = 48 * 1024;
-/** What an entry that is passed on may have beyond the broker's limit, which speaks of payloads: its first writer may have filled it up. From 9 KiB on topics get wedged. */
-const PASSED_EXTRA_BYTES = 4 * 1024;
 
 export interface LaneWriterParts {
   readonly pool: BrokerPool;
   readonly slabs: SlabPool;
   readonly deps: PulsarDeps;
   readonly producerName: string;
-  /** The topic's own limit on an entry, in bytes. */
+  /** The topic's own limit on an entry, in bytes, when the writer was opened. */
   readonly topicMaxBytes: number | undefined;
+  /** Asks for it anew. Never rejects. */
+  readonly askTopicMaxBytes: () => Promise<number | undefined>;
   /** Whether the next round gets one entry per key. */
   readonly perKey: () => boolean;
   readonly onEnd: (writer: PulsarLaneWriter) => void;
@@ -66,6 +66,8 @@ export class PulsarLaneWriter implements LaneWriter {
       producerName: parts.producerName,
       origin,
       ids: this.#ids,
+      isLowered: async () =>
+        ((await parts.askTopicMaxBytes()) ?? Number.POSITIVE_INFINITY) < (parts.topicMaxBytes ?? Number.POSITIVE_INFINITY),
       onStored: (entry) => this.#onStored(entry),
       onDrained: () => this.#wake(),
       onEnd: (left) => this.#onEnd(left),

@@ -50,6 +50,7 @@ export class PulsarSink implements Sink {
       deps: this.#deps,
       producerName: producerName(options),
       topicMaxBytes: await this.#topicMaxBytes(options.topic),
+      askTopicMaxBytes: () => this.#topicMaxBytes(options.topic),
       perKey: () => view?.keyShared() ?? options.batching === 'per-key',
       onEnd: (ended) => {
         view?.release();

@@ -42,6 +42,14 @@ const ROWS: readonly ServerErrorRow[] = [
   { name: 'ProducerFenced', code: 'OTHER_WRITER', retryable: false },
 ];
 
+/** What a broker says of an entry that is larger than the topic's policy allows; it has no code of its own. */
+const TOO_LARGE = /maximum message size/i;
+
+/** Whether a send was refused for its size. */
+export function isTooLarge(error: number, message: string): boolean {
+  return ROWS[error]?.name === 'NotAllowedError' && TOO_LARGE.test(message);
+}
+
 export const SERVER_ERROR = { checksum: 9, topicNotFound: 11 } as const;
 
 /** A broker's error as ours: "doing: cause". */

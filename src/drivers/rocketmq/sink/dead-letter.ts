@@ -6,7 +6,8 @@ import type { DeadLetter } from '../../../spi/sink.ts';
 import { Backoff } from '../../../wire/backoff.ts';
 import { parseLane } from '../routes.ts';
 import { encodeBinary } from '../wire/command.ts';
-import { INNER_BODY_AT, INNER_BYTES, sendBatch } from '../wire/send-message.ts';
+import { INNER_BODY_AT, INNER_BYTES, INNER_FLAG_AT, sendBatch } from '../wire/send-message.ts';
+import { escapeSeparators, letterMessage } from './encode/letter-message.ts';
 import { MAX_PROPERTY_BYTES } from './encode/record-encoder.ts';
 import type { Limits } from './limits.ts';
 import { writableLanes, writableMaster } from './queue-route.ts';
@@ -17,6 +18,8 @@ const MAX_TRIES = 6;
 const SEND_TIMEOUT_MILLIS = 15_000;
 /** Room beside the body for properties, and for what the broker adds. */
 const RESERVE_BYTES = 40 * 1024;
+/** Room for `ISTHMUS-DEAD-LETTER-PART` among the properties. */
+const PART_BYTES = 64;
 
 export interface DeadLetterParts extends SinkParts {
   readonly limits: Limits;
@@ -24,12 +27,13 @@ export interface DeadLetterParts extends SinkParts {
 
 /** One message of a dead letter. */
 interface Part {
-  readonly properties: string;
+  readonly properties: Buffer;
   readonly body: Buffer;
 }
 
 /**
- * Keeps a record that its target refused: body, key and properties as they were, and beside them why and from where.
+ * Keeps a record that its target refused: body, key and properties as a mirror would have written them, and beside them why and from where. So nothing in it acts on a broker,
+ * and read again it is the record that it was.
  *
  * What no single message can hold comes in parts: a body in pieces, in order, each with `ISTHMUS-DEAD-LETTER-PART` (`2/3`), and properties that are too large as JSON in a message
  * of their own (`properties`). Resolves when all is stored; after a doubt it is stored again, so a dead letter may be there twice, never not at all. Rejects after some tries.
@@ -58,12 +62,20 @@ async function writeOnce(letter: DeadLetter, { admin, routes, look, limits, deps
   const address = writableMaster(route, topic, queue);
   const connection = await look.network.connection(address);
   const maxBytes = await limits.maxMessageBytes(address);
-  for (const part of partsOf(letter, maxBytes - Math.min(RESERVE_BYTES, maxBytes / 2), deps.marks)) {
-    const target = { topic, queueId: queue.queueId, sysFlag: 0, bornTime: Math.trunc(letter.batch.storeTime[letter.i] ?? 0) };
-    const plain = { ...sendBatch(target), body: innerMessage(part) };
+  const { flag, bornTime, properties } = letterMessage(letter, deps.marks);
+  const roomBytes = maxBytes - Math.min(RESERVE_BYTES, maxBytes / 2);
+  for (const part of partsOf(letter, properties, roomBytes, deps.marks)) {
+    const target = { topic, queueId: queue.queueId, sysFlag: 0, bornTime };
+    const plain = { ...sendBatch(target), body: innerMessage(part, flag) };
     const request = look.network.sign?.(plain) ?? plain;
     const answer = await connection.ask((opaque) => encodeBinary(request, opaque), SEND_TIMEOUT_MILLIS);
-    const verdict = judgeSend(answer, `writing a dead letter to ${topic}`);
+    const doing = `writing a dead letter to ${topic}`;
+    const verdict = judgeSend(answer, doing);
+    if (verdict.kind === 'illegal') {
+      limits.doubt(address, answer.remark);
+      const bytes = await limits.maxMessageBytes(address);
+      if (bytes < maxBytes) throw new IsthmusError('LIMIT_LOWERED', `${doing}: the broker takes messages of ${bytes} bytes now`);
+    }
     if (verdict.kind !== 'stored') throw verdict.error;
   }
 }
@@ -82,27 +94,27 @@ function markAndOrigin(letter: DeadLetter, marks: MarkCodec): [string, string][]
   ];
 }
 
-function partsOf(letter: DeadLetter, roomBytes: number, marks: MarkCodec): Part[] {
+/** `record`: the record's own properties, its mark among them, as they are stored. */
+function partsOf(letter: DeadLetter, record: Buffer, roomBytes: number, marks: MarkCodec): Part[] {
   const { batch, i } = letter;
-  const own = ownProperties(batch, i);
   const origin = markAndOrigin(letter, marks);
-  const whole = encodeProperties([...own, ...origin]);
-  const apart = Buffer.byteLength(whole) > MAX_PROPERTY_BYTES;
+  const whole = Buffer.concat([record, encodeProperties(origin.slice(1))]);
+  const apart = whole.length > MAX_PROPERTY_BYTES - PART_BYTES;
   const properties = apart ? encodeProperties(origin) : whole;
   const body = batch.body(i);
   const pieces = Math.max(1, Math.ceil(body.length / roomBytes));
   const parts: Part[] = [];
   for (let k = 0; k < pieces; k++) {
-    const name = pieces === 1 ? '' : encodeProperties([[`${DEAD_LETTER_PREFIX}PART`, `${k + 1}/${pieces}`]]);
+    const name = encodeProperties(pieces === 1 ? [] : [[`${DEAD_LETTER_PREFIX}PART`, `${k + 1}/${pieces}`]]);
     // Where it comes from is said once, so that one dead letter is not counted as several.
     parts.push({
-      properties: (k === 0 ? properties : encodeProperties(origin.slice(0, 1))) + name,
+      properties: Buffer.concat([k === 0 ? properties : encodeProperties(origin.slice(0, 1)), name]),
       body: body.subarray(k * roomBytes, (k + 1) * roomBytes),
     });
   }
   if (apart) {
     const named = encodeProperties([...origin.slice(0, 1), [`${DEAD_LETTER_PREFIX}PART`, 'properties']]);
-    parts.push({ properties: named, body: Buffer.from(JSON.stringify(own)) });
+    parts.push({ properties: named, body: Buffer.from(JSON.stringify(ownProperties(batch, i))) });
   }
   return parts;
 }
@@ -124,16 +136,16 @@ function ownProperties(batch: RecordBatch, i: number): [string, string][] {
   return found;
 }
 
-/** Characters that separate properties are written as %01 and %02: here a record must not be refused again. */
-function encodeProperties(properties: readonly (readonly [name: string, value: string])[]): string {
-  const escape = (text: string): string => text.replace(/[\u0001\u0002]/g, (c) => `%0${c.charCodeAt(0)}`);
-  return properties.map(([name, value]) => `${escape(name)}\u0001${escape(value)}\u0002`).join('');
+function encodeProperties(properties: readonly (readonly [name: string, value: string])[]): Buffer {
+  return Buffer.from(
+    properties.map(([name, value]) => `${escapeSeparators(name)}\u0001${escapeSeparators(value)}\u0002`).join(''),
+  );
 }
 
-function innerMessage({ properties, body }: Part): Buffer {
-  const text = Buffer.from(properties);
+function innerMessage({ properties: text, body }: Part, flag: number): Buffer {
   const message = Buffer.alloc(INNER_BYTES + body.length + text.length);
   message.writeInt32BE(message.length, 0);
+  message.writeInt32BE(flag, INNER_FLAG_AT);
   message.writeInt32BE(body.length, INNER_BODY_AT - 4);
   body.copy(message, INNER_BODY_AT);
   message.writeUInt16BE(text.length, INNER_BODY_AT + body.length);

@@ -18,8 +18,8 @@ import { encodeSend } from './send-request.ts';
 import { Sending } from './sending.ts';
 import { judgeSend } from './verdict.ts';
 
-/** The queue is not as this writer has left it: whoever opened the writer has to look at all of it. */
-const NEEDS_RECOVERY: ReadonlySet<ErrorCode> = new Set(['OTHER_WRITER', 'UNKNOWN_OUTCOME']);
+/** The queue is not as this writer has left it, or does not take what waits: whoever opened the writer has to look at all of it, and to read again. */
+const NEEDS_RECOVERY: ReadonlySet<ErrorCode> = new Set(['OTHER_WRITER', 'UNKNOWN_OUTCOME', 'LIMIT_LOWERED']);
 
 export interface LaneWriterParts {
   readonly look: LookParts;
@@ -59,6 +59,8 @@ export class RocketmqLaneWriter implements LaneWriter {
   #known: number | undefined;
   /** Something sent before this moment (monotonic milliseconds) may or may not be stored; by somebody else before us, at first. */
   #doubtSince: number | undefined;
+  /** The broker says that it will never store what was sent last. */
+  #refusal: IsthmusError | undefined;
   #flushWanted = false;
   #troubled = false;
   #roomWanted: Deferred<void> | undefined;
@@ -182,6 +184,10 @@ export class RocketmqLaneWriter implements LaneWriter {
     } else if (verdict.kind === 'doubt') this.#doubt(verdict.error);
     else if (verdict.kind === 'failed') this.#fail(verdict.error);
     else {
+      if (verdict.kind === 'illegal') {
+        this.#access.doubtLimit(place, answer.remark);
+        this.#refusal = verdict.error;
+      }
       this.#sending = undefined;
       this.#lose(verdict.error);
     }
@@ -297,7 +303,7 @@ export class RocketmqLaneWriter implements LaneWriter {
 
   async #regainOnce(): Promise<void> {
     const place = await this.#access.reach();
-    this.#outbox.maxMessageBytes = place.maxMessageBytes;
+    this.#expectFit(place);
     // So may another master.
     if (this.#address !== place.address) this.#doubtSince ??= this.#parts.deps.clock.monotonic();
     if (this.#doubtSince !== undefined) {
@@ -314,6 +320,17 @@ export class RocketmqLaneWriter implements LaneWriter {
     if (this.#outbox.waiting === 0) this.#calm();
     this.#next();
     this.#wake();
+  }
+
+  /** Takes the broker's limit as it is now. Throws where what waits was put together under a larger one: only who reads the records again can keep elsewhere what is too large. */
+  #expectFit({ maxMessageBytes }: ReachedPlace): void {
+    if (!this.#outbox.fitsIn(maxMessageBytes))
+      throw new IsthmusError(
+        'LIMIT_LOWERED',
+        `${this.#access.doing}: the broker takes messages of ${maxMessageBytes} bytes now, and more than that waits`,
+      );
+    if (this.#refusal !== undefined) throw this.#refusal;
+    this.#outbox.maxMessageBytes = maxMessageBytes;
   }
 
   /** Finds out which records of the request in doubt are stored; the others are sent again, in order, before anything later. */

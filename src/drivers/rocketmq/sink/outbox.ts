@@ -4,8 +4,8 @@ import { neighbourDistance } from '../../../model/position.ts';
 import type { PositionRun } from '../../../model/provenance.ts';
 import type { RecordBatch } from '../../../model/record-batch.ts';
 import type { AppendResult } from '../../../spi/sink.ts';
-import { INNER_BYTES } from '../wire/send-message.ts';
-import type { RecordEncoder } from './encode/record-encoder.ts';
+import { INNER_BODY_AT, INNER_BYTES } from '../wire/send-message.ts';
+import { bornTimeOf, type RecordEncoder } from './encode/record-encoder.ts';
 
 /** Most messages of a batch. From 32,768 on a broker counts wrongly: it answers with success and the queue is destroyed. */
 export const MAX_BATCH_MESSAGES = 4_096;
@@ -209,16 +209,23 @@ export class Outbox {
     for (const { slab } of this.#queue.splice(0)) this.#slabs.drop(slab.bytes.length);
   }
 
+  /** Whether all that waits can be sent where the broker's limit is this. */
+  fitsIn(maxMessageBytes: number): boolean {
+    const open = this.#open === undefined ? [] : [{ ...this.#open, single: false, done: 0 }];
+    return [...this.#queue, ...open].every((chunk) => this.#sentBytes(chunk) <= maxMessageBytes);
+  }
+
+  /** What the broker compares with its limit: of a lone message the body. */
+  #sentBytes(chunk: Chunk): number {
+    if (chunk.single) return chunk.slab.bytes.readInt32BE((chunk.slab.starts[chunk.done] ?? 0) + INNER_BODY_AT - 4);
+    return this.#stored(bytesOf(chunk, chunk.done, chunk.count), chunk.count - chunk.done);
+  }
+
   /** Gives up the chunk that grows. */
   dropOpen(): void {
     if (this.#open !== undefined) this.#slabs.give(this.#open.slab);
     this.#open = undefined;
   }
-}
-
-function bornTimeOf(batch: RecordBatch, i: number): number {
-  const eventTime = batch.eventTime[i] ?? 0;
-  return Math.trunc(eventTime > 0 ? eventTime : (batch.storeTime[i] ?? 0));
 }
 
 function bytesOf({ slab }: Chunk, from: number, to: number): number {

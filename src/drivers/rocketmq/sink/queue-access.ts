@@ -63,6 +63,11 @@ export class QueueAccess {
     }
   }
 
+  /** The broker that was reached has refused what should fit: the next `reach` asks it for its limit. */
+  doubtLimit({ address }: ReachedPlace, remark: string): void {
+    this.#parts.limits.doubt(address, remark);
+  }
+
   /** Somebody has found that what is known of the topic's brokers is wrong. */
   markStale(): void {
     this.#parts.routes.markStale(this.#topic);

@@ -5,11 +5,12 @@ import type { Command } from '../wire/command.ts';
 
 /**
  * What an answer to a send means. `weak`: stored, but a disk or a replica has not confirmed it in time; to send it again would store it twice. `refused`: surely not stored,
- * and it may be stored later. `doubt`: only the queue itself can tell. `failed`: not stored, and no use to try again.
+ * and it may be stored later. `doubt`: only the queue itself can tell. `failed`: not stored, and no use to try again. `illegal`: as `failed`, unless the broker's limit is
+ * another one than we know.
  */
 export type SendVerdict =
   | { readonly kind: 'stored'; readonly weak: boolean }
-  | { readonly kind: 'refused' | 'doubt' | 'failed'; readonly error: IsthmusError };
+  | { readonly kind: 'refused' | 'doubt' | 'failed' | 'illegal'; readonly error: IsthmusError };
 
 const WEAK: ReadonlySet<number> = new Set([
   ResponseCode.FLUSH_DISK_TIMEOUT,
@@ -39,10 +40,10 @@ export function judgeSend(answer: Command, doing: string): SendVerdict {
       // The topic has fewer queues now; it may grow again.
       return { kind: 'refused', error: as('TOPIC_NOT_FOUND', error) };
     case ResponseCode.MESSAGE_ILLEGAL:
-      return { kind: 'failed', error: as('BROKER_REFUSED', error) };
+      return { kind: 'illegal', error: as('BROKER_REFUSED', error) };
     default:
       // The one refusal among the broker's exceptions that no second try changes.
-      if (answer.remark.includes('size exceeded')) return { kind: 'failed', error: as('BROKER_REFUSED', error) };
+      if (answer.remark.includes('size exceeded')) return { kind: 'illegal', error: as('BROKER_REFUSED', error) };
       return { kind: 'doubt', error: as('UNKNOWN_OUTCOME', error) };
   }
 }

@@ -8,9 +8,17 @@ const LEDGER = 5;
 
 /**
  * What becomes of a SEND. `late` is accepted, and stored before the next marker; `duplicate` is answered with a receipt without a place; a number is
- * that ServerError.
+ * that ServerError, if need be with a message.
  */
-export type Fate = 'stored' | 'stored without a receipt' | 'stored as duplicate' | 'lost' | 'late' | 'duplicate' | number;
+export type Fate =
+  | 'stored'
+  | 'stored without a receipt'
+  | 'stored as duplicate'
+  | 'lost'
+  | 'late'
+  | 'duplicate'
+  | number
+  | { readonly error: number; readonly message: string };
 
 export type Sent = { readonly sequenceId: number; readonly entry: Buffer };
 
@@ -70,10 +78,11 @@ export async function fakeTopic(): Promise<FakeTopic> {
     const one = { sequenceId, entry: Buffer.from(entry) };
     const nth = sent.push(one);
     const fate = topic.fate(sequenceId, nth);
-    if (typeof fate === 'number') {
+    if (typeof fate !== 'string') {
+      const { error, message } = typeof fate === 'number' ? { error: fate, message: 'because' } : fate;
       return commandFrame(
         COMMAND.sendError,
-        new ProtoWriter().int(1, producerId).int(2, number(fields, 6)).int(3, fate).string(4, 'because'),
+        new ProtoWriter().int(1, producerId).int(2, number(fields, 6)).int(3, error).string(4, message),
       );
     }
     if (fate === 'late') late = [...late, one];

@@ -38,10 +38,11 @@ export class RecordEncoder {
   readonly #marks: MarkWriter;
   readonly #keys: UniqueKeys;
   readonly #hosts = new BornHosts();
-  readonly #out = new PropertyWriter();
+  readonly #out: PropertyWriter;
   readonly #bornTimes = new RepeatedNumber(10);
 
-  constructor(marks: MarkCodec, cluster: string, lane: LaneId) {
+  constructor(marks: MarkCodec, cluster: string, lane: LaneId, out: PropertyWriter = new PropertyWriter()) {
+    this.#out = out;
     this.#marks = new MarkWriter(marks, cluster, lane);
     this.#keys = new UniqueKeys(cluster, lane);
   }
@@ -135,6 +136,12 @@ export class RecordEncoder {
     out.at = this.#marks.write(batch, i, out.target, out.at);
     out.endValue();
   }
+}
+
+/** When the record was made, or stored at its source: milliseconds since 1970. */
+export function bornTimeOf(batch: RecordBatch, i: number): number {
+  const eventTime = batch.eventTime[i] ?? 0;
+  return Math.trunc(eventTime > 0 ? eventTime : (batch.storeTime[i] ?? 0));
 }
 
 function writeInt32(target: Buffer, at: number, value: number): void {

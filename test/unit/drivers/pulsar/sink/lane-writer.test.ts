@@ -27,6 +27,8 @@ let failures: IsthmusError[];
 /** What whoever writes does at once when something is stored, or when a trouble is over. */
 let onNews: (() => void) | undefined;
 let writer: PulsarLaneWriter;
+/** What the topic's policy says by now. */
+let topicMaxBytes: number | undefined;
 
 beforeEach(async () => {
   topic = await fakeTopic();
@@ -34,7 +36,7 @@ beforeEach(async () => {
   lines = [];
   stored = [];
   failures = [];
-  onNews = undefined;
+  onNews = topicMaxBytes = undefined;
   budget = new ByteBudget(2 ** 24);
   const log = memoryLog(lines);
   pool = new BrokerPool(
@@ -66,6 +68,7 @@ beforeEach(async () => {
       deps: { clock, log, random: () => 0.5, marks: plainMarks },
       producerName: NAME,
       topicMaxBytes: undefined,
+      askTopicMaxBytes: async () => topicMaxBytes,
       perKey: () => false,
       onEnd: () => undefined,
     },

@@ -31,7 +31,7 @@ describe('an answer to a send', () => {
     [16, ['refused', 'ACCESS_DENIED', true]],
     [29, ['refused', 'TOPIC_NOT_FOUND', true]],
     [17, ['failed', 'TOPIC_NOT_FOUND', true]],
-    [13, ['failed', 'BROKER_REFUSED', false]],
+    [13, ['illegal', 'BROKER_REFUSED', false]],
     [1, ['doubt', 'UNKNOWN_OUTCOME', true]],
     [604, ['doubt', 'UNKNOWN_OUTCOME', true]],
   ])('of code %i means %j', (code, expected) => {
@@ -40,7 +40,7 @@ describe('an answer to a send', () => {
 
   it('that a batch is too large is no doubt: the broker has stored nothing of it, and never will', () => {
     expect(told(1, 'java.lang.RuntimeException: message body size exceeded, msg body size: 4194308')).toEqual([
-      'failed',
+      'illegal',
       'BROKER_REFUSED',
       false,
     ]);
