@@ -16,6 +16,12 @@ const TABLE = {
   BROKER_REFUSED: { retryable: false, stops: 'lane', meaning: 'a broker refused a request for good' },
   ACCESS_DENIED: { retryable: true, stops: 'lane', meaning: 'credentials or permissions do not suffice' },
   TOPIC_NOT_FOUND: { retryable: true, stops: 'lane', meaning: 'the topic does not exist (yet)' },
+  SOURCE_GONE: {
+    retryable: true,
+    stops: 'lane',
+    meaning:
+      'the source topic was deleted: everything that had it answers, and has it no more; it is mirrored again when it is made again',
+  },
   SOURCE_REWOUND: {
     retryable: false,
     stops: 'lane',

@@ -233,12 +233,7 @@ export class ManagedMirror {
     const targetTopic = targetTopicOf(this.spec, topic);
     this.#takeName(topic, targetTopic);
     const description = await this.#source.admin.describeTopic(topic);
-    if (description === undefined || description.lanes.length === 0) {
-      throw new IsthmusError(
-        'TOPIC_NOT_FOUND',
-        `mirroring the topic ${topic}: it does not exist on ${this.#source.name} (or all its brokers are away); it is waited for`,
-      );
-    }
+    if (description === undefined || description.lanes.length === 0) throw await this.#absence(topic);
     const refusal = this.#writes.refusesTopicName(targetTopic);
     if (refusal !== undefined)
       throw new IsthmusError('TOPIC_NAME_REFUSED', `mirroring the topic ${topic} as ${targetTopic}: ${refusal}`);
@@ -247,6 +242,25 @@ export class ManagedMirror {
     await mirror.setTopic(topic, plans);
     if (!this.#plans.has(topic)) this.#log.info('topic-mirrored', { topic, targetTopic, lanes: plans.length });
     this.#plans.set(topic, plans);
+  }
+
+  /** Why a topic is not mirrored that the source has not. Its lanes stay open: they alone know what they have read last, by which a topic that is made again is told from the old one. */
+  async #absence(topic: string): Promise<IsthmusError> {
+    const { name, admin } = this.#source;
+    const doing = `mirroring the topic ${topic}`;
+    // Of one that was never mirrored here nobody knows whether it was ever there.
+    const checkpoints = await this.#deps.store.loadCheckpoints(this.key).catch(() => []);
+    const lanes = checkpoints.filter(({ lane }) => lane.topic === topic).map(({ lane }) => lane.lane);
+    const deleted = lanes.length > 0 && (await admin.isDeleted?.(topic, lanes).catch(() => false)) === true;
+    return deleted
+      ? new IsthmusError(
+          'SOURCE_GONE',
+          `${doing}: it was deleted from ${name}. If it is made again, it is mirrored again (onRecreated); else take it out of the mirror's topics, or exclude it`,
+        )
+      : new IsthmusError(
+          'TOPIC_NOT_FOUND',
+          `${doing}: it does not exist on ${name} (or all its brokers are away); it is waited for`,
+        );
   }
 
   /** Rules for names are checked before, but whether two wildcards meet in one name shows only by the topics that there are. */

@@ -55,6 +55,11 @@ export interface ClusterAdmin {
   listTopics(options?: ListOptions): Promise<string[]>;
   /** `undefined` when the topic does not exist. Rejects when the cluster does not answer. */
   describeTopic(topic: string): Promise<TopicDescription | undefined>;
+  /**
+   * Whether a topic was deleted, for sure: everything that had one of these lanes answers, and has the topic no more. False when that cannot be told now. Rejects when the
+   * cluster does not answer. Left out where it can never be told.
+   */
+  isDeleted?(topic: string, formerLanes: readonly string[]): Promise<boolean>;
   /** Where each lane begins and ends; empty without `exactPositions`. */
   extents(topic: string): Promise<ReadonlyMap<string, LaneExtent>>;
   /** Creates the topic or grows it to at least `partitions`; never shrinks. Resolves to its lanes in the order of their partition numbers. Idempotent. Rejects with TOPIC_NOT_FOUND where the driver cannot create it. */

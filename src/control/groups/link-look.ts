@@ -107,7 +107,7 @@ export class LinkLooks {
   /** Where the source's lanes end now, by mirror; -1 for one that our own group has done wholly. Rejects when the source does not answer. */
   async sourceEnds(mirrors: readonly FollowedMirror[]): Promise<ReadonlyMap<string, SourceSide['ends']>> {
     const known = await this.#perMirror(mirrors, async (mirror, checkpoints) => await this.#views.topics(mirror, checkpoints));
-    const surveys = await surveyOf(this.#source, unique([...known.values()].flat().map(({ topic }) => topic)));
+    const surveys = await this.#sourceSurveys([...known.values()].flat());
     return new Map(
       [...known].map(([mirror, topics]) => {
         const ends = topics.map(({ topic }) => {
@@ -135,20 +135,32 @@ export class LinkLooks {
     return found;
   }
 
+  /** A topic that was deleted has no groups that could follow. With its brokers away it looks the same, and what was kept of its groups must outlast that: so it has to be sure. */
+  async #sourceSurveys(asked: readonly FollowedTopic[]): Promise<Surveys> {
+    const surveys = new Map(await surveyOf(this.#source, unique(asked.map(({ topic }) => topic))));
+    for (const { topic, sourceLanes } of asked) {
+      const survey = surveys.get(topic);
+      if (!(survey instanceof IsthmusError) || survey.code !== 'TOPIC_NOT_FOUND') continue;
+      const deleted = await this.#source.admin.isDeleted?.(topic, sourceLanes).catch(() => false);
+      if (deleted === true) surveys.set(topic, NOTHING);
+    }
+    return surveys;
+  }
+
   /** Rejects when the source says nothing at all, unless what it said last may do. */
   async #sourceSides(
     known: ReadonlyMap<FollowedMirror, readonly FollowedTopic[]>,
     orKept: boolean,
   ): Promise<{ readonly sides: ReadonlyMap<FollowedMirror, MirrorSide>; readonly away: string | undefined }> {
     const at = this.#now();
-    const asked = unique([...known.values()].flat().map(({ topic }) => topic));
+    const asked = [...known.values()].flat();
     let surveys: Surveys;
     try {
-      surveys = await surveyOf(this.#source, asked);
+      surveys = await this.#sourceSurveys(asked);
     } catch (raw) {
       const error = toIsthmusError(raw);
       if (!orKept || error.code === 'INVALID_REQUEST') throw error;
-      surveys = new Map(asked.map((topic) => [topic, error]));
+      surveys = new Map(asked.map(({ topic }) => [topic, error]));
     }
     const errors = [...surveys.values()].filter((each) => each instanceof IsthmusError);
     const [first] = errors;
@@ -217,7 +229,7 @@ function endsOf({ groups, extents }: TopicSurvey, ownGroup: string): Record<stri
   );
 }
 
-/** A topic that the target does not have (yet) has no groups there. At the source it is another matter: with its brokers gone, a name server says the same, and what was kept of its groups must outlast that. */
+/** A topic that the target does not have (yet) has no groups there. At the source it is another matter, see `#sourceSurveys`. */
 function orNothing(survey: TopicSurvey | IsthmusError | undefined): TopicSurvey | IsthmusError {
   return survey === undefined || (survey instanceof IsthmusError && survey.code === 'TOPIC_NOT_FOUND') ? NOTHING : survey;
 }

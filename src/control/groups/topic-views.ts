@@ -26,6 +26,8 @@ export interface FollowedTopic {
   readonly mirror: FollowedMirror;
   readonly topic: string;
   readonly targetTopic: string;
+  /** Lanes of the source, as far as something was mirrored of them. */
+  readonly sourceLanes: readonly string[];
   /** index = partition number. */
   readonly targetLanes: readonly string[];
 }
@@ -57,13 +59,15 @@ export class TopicViews {
     this.#back = back;
   }
 
-  /** The topics of a mirror: those that run, and those of which there are checkpoints (the source may be gone). */
+  /** The topics of a mirror: those that run, and those of which there are checkpoints (the source may be gone). Checkpoints stay of topics that the rule does not take any more. */
   async topics(mirror: FollowedMirror, checkpoints: readonly Checkpoint[]): Promise<FollowedTopic[]> {
-    const names = new Set([...mirror.plans.keys(), ...checkpoints.map(({ lane }) => lane.topic)]);
+    const kept = checkpoints.map(({ lane }) => lane).filter(({ topic }) => takesTopic(mirror.spec, topic));
+    const names = new Set([...mirror.plans.keys(), ...kept.map(({ topic }) => topic)]);
     return await Promise.all(
       [...names].sort().map(async (topic) => {
         const targetTopic = targetTopicOf(mirror.spec, topic);
-        return { mirror, topic, targetTopic, targetLanes: await this.#targetLanes(targetTopic) };
+        const sourceLanes = kept.filter((each) => each.topic === topic).map(({ lane }) => lane);
+        return { mirror, topic, targetTopic, sourceLanes, targetLanes: await this.#targetLanes(targetTopic) };
       }),
     );
   }

@@ -90,7 +90,7 @@ function describe(broker: { describe(topic: string): TopicDescription | undefine
 function commonAdmin(
   broker: { readonly topics: readonly string[]; describe(topic: string): TopicDescription | undefined },
   network: MemoryNetwork,
-): Pick<ClusterAdmin, 'check' | 'listTopics' | 'describeTopic'> {
+): Pick<ClusterAdmin, 'check' | 'listTopics' | 'describeTopic' | 'isDeleted'> {
   return {
     async check(): Promise<CheckItem[]> {
       try {
@@ -102,5 +102,6 @@ function commonAdmin(
     },
     listTopics: async () => await network.request('listing topics', () => [...broker.topics]),
     describeTopic: async (topic) => await network.request('describing a topic', () => broker.describe(topic)),
+    isDeleted: async (topic) => await network.request('looking for a topic', () => !broker.topics.includes(topic)),
   };
 }

@@ -25,6 +25,7 @@ export function rocketmqAdmin(parts: AdminParts): ClusterAdmin {
     check: (topics) => checkCluster(parts, topics),
     listTopics: ({ retryTopics = false } = {}) => applicationTopics(parts.network, retryTopics),
     describeTopic: (topic) => describeTopic(parts, topic),
+    isDeleted: (topic, formerLanes) => isDeleted(parts, topic, formerLanes),
     extents: (topic) => extents(parts, topic),
     ensureTopic: async (topic, partitions, options) => {
       const created = await ensureTopic(parts, topic, partitions, options);
@@ -55,6 +56,19 @@ async function freshRoute(network: Network, topic: string): Promise<TopicRoute |
 async function describeTopic({ network }: AdminParts, topic: string): Promise<TopicDescription | undefined> {
   const route = await freshRoute(network, topic);
   return route === undefined ? undefined : { topic, lanes: lanesOf(route), settings: await settings(network, topic, route) };
+}
+
+/** A name server says the same of a topic that was deleted and of one whose brokers are away. So the brokers that had it are asked, each of which must be there. */
+async function isDeleted({ network }: AdminParts, topic: string, formerLanes: readonly string[]): Promise<boolean> {
+  if ((await freshRoute(network, topic)) !== undefined) return false;
+  const { brokers } = await clusterInfo(network);
+  const names = [...new Set(formerLanes.map((lane) => parseLane(lane).brokerName))];
+  for (const name of names) {
+    const master = brokers.find((each) => each.name === name)?.master;
+    if (master === undefined) return false;
+    if ((await network.call(master, getTopicConfig(topic))).code !== ResponseCode.TOPIC_NOT_EXIST) return false;
+  }
+  return names.length > 0;
 }
 
 function lanesOf(route: TopicRoute): LaneInfo[] {

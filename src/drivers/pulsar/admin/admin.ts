@@ -45,6 +45,11 @@ export class PulsarAdmin implements ClusterAdmin {
     return { topic: fullTopicName(topic), lanes: lanesOf(partitions), settings };
   }
 
+  /** Topics are known to the metadata store, whichever brokers are there. */
+  async isDeleted(topic: string): Promise<boolean> {
+    return (await partitionsOf(this.#rest, topic)) === undefined;
+  }
+
   /** Nothing where it is not for us to read: it is only told to people. */
   async #retentionOf(topic: string): Promise<Readonly<Record<string, string>>> {
     try {

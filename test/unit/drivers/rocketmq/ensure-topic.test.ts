@@ -38,6 +38,19 @@ describe('a topic of which a broker is away', () => {
     await broker.close();
   });
 
+  it.each([
+    ['of the broker that is there, which has it no more', ['broker-a:0', 'broker-a:1'], ResponseCode.TOPIC_NOT_EXIST, true],
+    ['of both: the one that is away may have it still', ['broker-a:0', 'broker-b:0'], ResponseCode.TOPIC_NOT_EXIST, false],
+    ['of the broker that is there, which has it still', ['broker-a:0'], 0, false],
+    ['nowhere, as far as anybody knows', [], ResponseCode.TOPIC_NOT_EXIST, false],
+  ])('counts as deleted, when the name server knows it not, where its queues were %s', async (_, lanes, code, deleted) => {
+    const { intercept } = broker;
+    broker.intercept = (command) => (command.code === RequestCode.GET_TOPIC_CONFIG ? { code } : intercept?.(command));
+    expect(await admin.isDeleted?.('T1', lanes)).toBe(deleted);
+    queues = 1;
+    expect(await admin.isDeleted?.('T1', lanes)).toBe(false);
+  });
+
   it('does not grow at the others for the queues that it has there', async () => {
     queues = 2;
     const formerLanes = ['broker-a:0', 'broker-a:1', 'broker-b:0', 'broker-b:1'];
