@@ -16,7 +16,7 @@ Usage: npm run bench -- NAME [options]
   all                  all four, with one table at the end
   groups               how old the places of many groups are, and what following them costs
 
-Each direction: a backlog of 1,000,000 x 128 B and of 500,000 x 1 KiB (4,000,000 and 1,000,000 from Pulsar to Pulsar); latency at 1,000 messages/s; the cost of 200 idle lanes; memory with 500 lanes of 4 MiB bodies.
+Each direction: a backlog of 1,000,000 x 128 B and of 500,000 x 1 KiB (4,000,000 and 1,000,000 from Pulsar to Pulsar); latency at 1,000 messages/s; the cost of 200 idle lanes; memory with 500 lanes of one message of 4.1 MB each.
 
 Options:
   --runs N             runs of each side and case, of which the median counts (default 3)

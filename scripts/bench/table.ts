@@ -59,7 +59,7 @@ function body({ rows, latency, idle, memory, ceilings, geo }: Result): readonly 
     ...(latency === null ? [] : [line('latency p50 (ms)', number(latency.p50_ms, 1), '', '', '', '')]),
     ...(latency === null ? [] : [limit('latency p99 (ms)', latency.p99_ms, 1, latencyTargetMs)]),
     ...(idle === null ? [] : [limit(`${idle.lanes} idle lanes (% of core)`, idle.cpu_percent, 2, idleTargetPercent)]),
-    ...(memory === null ? [] : [limit(`${memory.lanes} lanes, 4 MiB bodies (MiB)`, memory.rss_mib, 0, memoryTargetMib)]),
+    ...(memory === null ? [] : [limit(`${memory.lanes} lanes, 4.1 MB bodies (MiB)`, memory.rss_mib, 0, memoryTargetMib)]),
   ];
 }
 

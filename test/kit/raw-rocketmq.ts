@@ -14,6 +14,7 @@ export type RawMessage = {
 };
 
 const sendMessageV2 = 310;
+const updateBrokerConfig = 25;
 
 /** Sends one message (SEND_MESSAGE_V2 with a JSON header) to a broker, host:port. Throws what the broker answers, unless it is success. */
 export async function sendRaw(broker: string, message: RawMessage): Promise<void> {
@@ -32,16 +33,23 @@ export async function sendRaw(broker: string, message: RawMessage): Promise<void
     k: 'false',
     m: 'false',
   };
-  const header = Buffer.from(
-    JSON.stringify({ code: sendMessageV2, language: 'OTHER', version: 413, opaque: 1, flag: 0, extFields }),
-  );
+  await ask(broker, sendMessageV2, extFields, message.body);
+}
+
+/** Changes settings of a running broker, each as it stands in its file (`maxMessageSize=65536`). Throws what the broker answers, unless it is success. */
+export async function setBrokerSetting(broker: string, ...settings: readonly string[]): Promise<void> {
+  await ask(broker, updateBrokerConfig, {}, Buffer.from(`${settings.join('\n')}\n`));
+}
+
+async function ask(broker: string, code: number, extFields: Readonly<Record<string, string>>, body: Buffer): Promise<void> {
+  const header = Buffer.from(JSON.stringify({ code, language: 'OTHER', version: 413, opaque: 1, flag: 0, extFields }));
   const lengths = Buffer.alloc(8);
-  lengths.writeUInt32BE(4 + header.length + message.body.length, 0);
+  lengths.writeUInt32BE(4 + header.length + body.length, 0);
   lengths.writeUInt32BE(header.length, 4);
   const [host, port] = broker.split(':');
   const socket = connect(Number(port), host);
   try {
-    socket.write(Buffer.concat([lengths, header, message.body]));
+    socket.write(Buffer.concat([lengths, header, body]));
     const answer = await readAnswer(socket);
     if (answer.code !== 0) throw new Error(`the broker answered ${answer.code}: ${answer.remark}`);
   } finally {

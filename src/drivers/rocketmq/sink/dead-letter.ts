@@ -23,6 +23,8 @@ const PART_BYTES = 64;
 
 export interface DeadLetterParts extends SinkParts {
   readonly limits: Limits;
+  /** As of a lane's writer. */
+  readonly onWeak: (address: string, remark: string) => void;
 }
 
 /** One message of a dead letter. */
@@ -54,7 +56,7 @@ export async function writeDeadLetter(letter: DeadLetter, parts: DeadLetterParts
   }
 }
 
-async function writeOnce(letter: DeadLetter, { admin, routes, look, limits, deps }: DeadLetterParts): Promise<void> {
+async function writeOnce(letter: DeadLetter, { admin, routes, look, limits, deps, onWeak }: DeadLetterParts): Promise<void> {
   const { topic } = letter;
   await admin.ensureTopic(topic, 1);
   const route = await routes.fetch(topic);
@@ -77,6 +79,7 @@ async function writeOnce(letter: DeadLetter, { admin, routes, look, limits, deps
       if (bytes < maxBytes) throw new IsthmusError('LIMIT_LOWERED', `${doing}: the broker takes messages of ${bytes} bytes now`);
     }
     if (verdict.kind !== 'stored') throw verdict.error;
+    if (verdict.weak) onWeak(address, answer.remark);
   }
 }
 

@@ -100,7 +100,8 @@ export class RocketmqSink implements Sink {
   }
 
   writeDeadLetter(letter: DeadLetter): Promise<void> {
-    return writeDeadLetter(letter, { ...this.#parts, limits: this.#limits });
+    const onWeak = (address: string, remark: string): void => this.#noteWeak(address, remark);
+    return writeDeadLetter(letter, { ...this.#parts, limits: this.#limits, onWeak });
   }
 
   partitionOf(batch: RecordBatch, i: number, partitions: number): number | undefined {

@@ -142,6 +142,13 @@ describe('a dead letter in a RocketMQ', () => {
     expect(newest().properties).toContainEqual(['__SHARDINGKEY', 'a%01b']);
   });
 
+  it.each([10, 11, 12])('is stored once where the answer is %i, and that nobody has confirmed it is said', async (code) => {
+    queue.fate = () => ({ answer: { code, remark: 'late', fields: [['queueOffset', '0']] } });
+    await sink().writeDeadLetter(letterOf(batchOf([RECORD]), PULSAR));
+    expect(queue.broker.messages).toHaveLength(1);
+    expect(opened.log.map(({ event }) => event)).toContain('stored-without-confirmation');
+  });
+
   it('has properties that are too long in a message of their own, under their own names', async () => {
     const long = { ...RECORD, properties: [['TRAN_MSG', 'x'.repeat(33_000)]] as const };
     await sink().writeDeadLetter(letterOf(batchOf([long]), PULSAR));

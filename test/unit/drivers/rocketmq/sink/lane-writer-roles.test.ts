@@ -60,14 +60,18 @@ describe('a writer whose queue gets another master', () => {
     expect(queue.bodies).toEqual(bodies(11));
   });
 
-  it('goes to it when the old one says that it is none any more, and sends again what that one has not taken', async () => {
-    const writer = await writerOfTen();
-    queue.fate = () => ({ store: 0, answer: { code: 501, remark: 'not leader' } });
-    takeOver(10);
-    await writer.write(records(10, 20));
-    await writer.until(20);
-    expect([queue.bodies, replica.bodies]).toEqual([bodies(10), bodies(20)]);
-  });
+  // 2: requests are rejected; 14: a replica; 16: no permission to write; 501: not the leader.
+  it.each([2, 14, 16, 501])(
+    'goes to it when the old one says by %i that it is none any more, and sends again what that one has not taken',
+    async (code) => {
+      const writer = await writerOfTen();
+      queue.fate = () => ({ store: 0, answer: { code, remark: 'not the master' } });
+      takeOver(10);
+      await writer.write(records(10, 20));
+      await writer.until(20);
+      expect([queue.bodies, replica.bodies]).toEqual([bodies(10), bodies(20)]);
+    },
+  );
 
   it.each([
     ['has taken', 15],

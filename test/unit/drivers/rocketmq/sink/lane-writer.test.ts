@@ -160,6 +160,15 @@ describe('an answer', () => {
     expect(opened.log.filter(({ event }) => event === 'stored-without-confirmation')).toHaveLength(1);
   });
 
+  it.each([0, 10, 11, 12])('of code %i that does not say where it was stored is a doubt: the queue tells', async (code) => {
+    const writer = await open();
+    queue.fate = (sent) => (sent === 0 ? { answer: { code, remark: 'late' } } : undefined);
+    await writer.write(records(0, 10));
+    await writer.until(10);
+    expect(queue.bodies).toEqual(bodies(10));
+    expect(runsOf(writer)).toEqual(['0+10@0']);
+  });
+
   it('that the broker is busy is followed by another try, and said until something is stored', async () => {
     const writer = await open();
     queue.fate = (sent) => (sent < 3 ? { store: 0, answer: { code: 2, remark: '[TIMEOUT_CLEAN_QUEUE]' } } : undefined);

@@ -38,6 +38,10 @@ describe('an answer to a send', () => {
     expect(told(code)).toEqual(expected);
   });
 
+  it('that too few replicas are in step is a doubt: the code is that of any exception, and only the queue tells', () => {
+    expect(told(1, 'in-sync replicas not enough')).toEqual(['doubt', 'UNKNOWN_OUTCOME', true]);
+  });
+
   it('that a batch is too large is no doubt: the broker has stored nothing of it, and never will', () => {
     expect(told(1, 'java.lang.RuntimeException: message body size exceeded, msg body size: 4194308')).toEqual([
       'illegal',
