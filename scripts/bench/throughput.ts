@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ClusterName, clusterConfig } from '../../test/kit/cluster-eyes.ts';
 import { compileJava } from '../../test/kit/java-program.ts';
-import { javaCommand } from '../brokers/server.ts';
+import { javaCommand } from '../brokers/tools.ts';
 import { program } from '../program/program.ts';
 import { type Bed, queues } from './bed.ts';
 import type { Case } from './directions.ts';

@@ -1,7 +1,8 @@
 /** RocketMQ: a namesrv, and broker and proxy in one JVM (the proxy's local mode), from Maven artifacts. */
 import { namesrvCheck, serverCheck } from './probe.ts';
-import { frugalJvm, javaCommand, type Place, type ProcessSpec, properties, type ServerSpec } from './server.ts';
+import { frugalJvm, type Place, type ProcessSpec, properties, type ServerSpec } from './server.ts';
 import type { RocketmqEndpoints } from './table.ts';
+import { javaCommand } from './tools.ts';
 
 export const namesrvMain = 'org.apache.rocketmq.namesrv.NamesrvStartup';
 export const brokerMain = 'org.apache.rocketmq.proxy.ProxyStartup';

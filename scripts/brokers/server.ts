@@ -37,11 +37,6 @@ export type Place = {
 /** Flags of every JVM of the bed: the serial collector and the quick compiler suit several small brokers on two cores. */
 export const frugalJvm: readonly string[] = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto'];
 
-export function javaCommand(): string {
-  const home = process.env['JAVA_HOME'];
-  return home === undefined || home === '' ? 'java' : `${home}/bin/java`;
-}
-
 /** Renders a `key=value` file. */
 export function properties(entries: Readonly<Record<string, string | number | boolean>>): string {
   return Object.entries(entries)

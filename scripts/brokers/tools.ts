@@ -2,7 +2,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { BrokersError } from './errors.ts';
-import { javaCommand } from './server.ts';
 
 const run = promisify(execFile);
 
@@ -17,6 +16,11 @@ type ToolRow = {
 };
 
 const oldestJava = 17;
+
+export function javaCommand(): string {
+  const home = process.env['JAVA_HOME'];
+  return home === undefined || home === '' ? 'java' : `${home}/bin/java`;
+}
 
 const tools: Readonly<Record<Tool, ToolRow>> = {
   java: {

@@ -6,7 +6,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { javaCommand } from '../../scripts/brokers/server.ts';
+import { javaCommand } from '../../scripts/brokers/tools.ts';
 import { compileJava } from './java-program.ts';
 import { type Member, type MemberOptions, startMember } from './members.ts';
 import { type PulsarEyes, pulsarEyes } from './pulsar-eyes.ts';

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { artifacts, cacheDirectory, ensureArtifact } from '../../scripts/brokers/artifacts.ts';
-import { javaCommand } from '../../scripts/brokers/server.ts';
+import { javaCommand } from '../../scripts/brokers/tools.ts';
 
 const run = promisify(execFile);
 

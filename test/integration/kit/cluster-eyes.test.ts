@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { javaCommand } from '../../../scripts/brokers/server.ts';
+import { javaCommand } from '../../../scripts/brokers/tools.ts';
 import { judge } from '../../checkers/verdict.ts';
 import { type Brokers, isPulsarName, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOffset } from '../../kit/brokers.ts';
 import { type ClusterEyes, type ClusterName, clusterEyes } from '../../kit/cluster-eyes.ts';

@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { javaCommand } from '../../../scripts/brokers/server.ts';
+import { javaCommand } from '../../../scripts/brokers/tools.ts';
 import type { Row } from '../../checkers/row.ts';
 import { judge } from '../../checkers/verdict.ts';
 import { type Brokers, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOffset } from '../../kit/brokers.ts';
