@@ -21,7 +21,7 @@ import { moveGroup } from './move.ts';
 import { groupNameProblem, isApplicationGroup, retryTopics } from './names.ts';
 import { MAX_OUTSTANDING, type Outstanding, Retries, type RetryTopic } from './retries.ts';
 
-const GROUPS_AT_A_TIME = 8;
+const GROUPS_AT_A_TIME = 16;
 const COMES_AGAIN = 'what POP consumers were given lately may come to them again';
 /** Our own: they pull, whatever a broker that was just started may know of it. */
 const OWN_GROUP = /^isthmus-/;

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { ReplayAnswer } from '../../src/cli/answers.ts';
-import { type Brokers, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOffset } from '../kit/brokers.ts';
-import { type ClusterName, clusterEyes } from '../kit/cluster-eyes.ts';
-import { type Eyes, startEyes } from '../kit/eyes.ts';
-import { eventually, linksUnderTest, type MirrorUnderTest } from '../kit/mirror-under-test.ts';
-import { setMessageLimit } from '../kit/pulsar-policies.ts';
-import { setBrokerSetting } from '../kit/raw-rocketmq.ts';
+import type { ReplayAnswer } from '../../../src/cli/answers.ts';
+import { type Brokers, pulsarEndpoints, rocketmqEndpoints, startBrokers, testOffset } from '../../kit/brokers.ts';
+import { type ClusterName, clusterEyes } from '../../kit/cluster-eyes.ts';
+import { type Eyes, startEyes } from '../../kit/eyes.ts';
+import { eventually, linksUnderTest, type MirrorUnderTest } from '../../kit/mirror-under-test.ts';
+import { setMessageLimit } from '../../kit/pulsar-policies.ts';
+import { setBrokerSetting } from '../../kit/raw-rocketmq.ts';
 
 // A target's limit is lowered while a mirror runs: what the mirror holds to be small enough is refused by the broker.
 
