@@ -80,6 +80,17 @@ describe('the RocketMQ admin on a real broker', () => {
     await expect(admin.extents(unique())).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
   });
 
+  it('calls a topic deleted when the broker that had it is there and has it no more', async () => {
+    const topic = unique();
+    await java.createTopic(topic, { queues: 2 });
+    expect(await admin.isDeleted?.(topic, ['broker-a:0', 'broker-a:1'])).toBe(false);
+    await java.deleteTopic(topic);
+    await expect.poll(() => admin.isDeleted?.(topic, ['broker-a:0', 'broker-a:1'])).toBe(true);
+    expect(await admin.isDeleted?.(topic, ['broker-a:0', 'broker-z:0'])).toBe(false);
+    await java.createTopic(topic, { queues: 2 });
+    await expect.poll(() => admin.isDeleted?.(topic, ['broker-a:0', 'broker-a:1'])).toBe(false);
+  });
+
   it('refuses a topic name that the broker does not take', async () => {
     await expect(admin.ensureTopic('no.dots', 1)).rejects.toMatchObject({ code: 'BROKER_REFUSED' });
   });
