@@ -1,4 +1,3 @@
-import { compareTexts } from '../../../';
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import { forEachLimited } from '../../../lib/concurrency.ts';
 import { compareGroups, type GroupProgress, type LaneProgress, type Sharing } from '../../../model/progress.ts';
@@ -130,11 +129,11 @@ function groupsOf(topic: string, states: readonly PartitionState[], consumers: R
       else known.push(lane);
     }
   }
-  const sorted = [...lanes].sort(([a], [b]) => compareTexts(a, b));
-  return sorted.map(([group, progress]) => {
+  const groups = [...lanes].map(([group, progress]) => {
     const { members, sharing } = consumers.get(group) ?? {};
     // A broker that has just loaded the topic has forgotten the type of a subscription that nobody uses; holes come from acknowledging one by one.
     const shared = progress.some(({ done }) => done.length > 0);
     return { group, topic, sharing: sharing ?? (shared ? 'shared' : undefined), members, lanes: progress };
   });
+  return groups.sort(compareGroups);
 }
