@@ -21,9 +21,9 @@ import { KeptProgress, type SourceSide } from './kept-progress.ts';
 import { LinkLooks, type TopicLook } from './link-look.ts';
 import { type FollowedMirror, type FollowedTopic, type MirrorsBack, TopicViews } from './topic-views.ts';
 
-/** Moves of one topic's groups go together: they share what is read of it. */
+/** Of most topics only a group or two move in a pass, so the topics have to go side by side. Both together: moves that wait in the driver for long would run out of time there. */
 const TOPICS_AT_A_TIME = 16;
-const GROUPS_AT_A_TIME = 8;
+const GROUPS_AT_A_TIME = 4;
 
 export interface LinkGroupsDeps {
   readonly store: StateStore;
