@@ -109,6 +109,7 @@ export interface GroupPlaceAnswer {
   readonly lane: string;
   readonly kind: string;
   readonly next: string | null;
+  readonly was: string | null;
   readonly rereads: number | null;
   readonly outcome: string | null;
   readonly reason: string | null;
@@ -133,6 +134,7 @@ export interface GroupAnswer {
   readonly group: string;
   readonly targetGroup: string;
   readonly kind: string;
+  readonly state: string;
   readonly topics: readonly GroupTopicAnswer[];
 }
 
@@ -140,6 +142,14 @@ export interface LinkGroupsAnswer {
   readonly link: string;
   readonly apply: 'idle' | 'never' | 'off';
   readonly passAt: string | null;
+  readonly trouble: TroubleAnswer | null;
+  readonly groups: readonly GroupAnswer[];
+}
+
+export interface GroupsAppliedAnswer {
+  readonly link: string;
+  readonly force: boolean;
+  readonly dryRun: boolean;
   readonly trouble: TroubleAnswer | null;
   readonly groups: readonly GroupAnswer[];
 }

@@ -1,4 +1,4 @@
-import type { GroupAnswer, GroupPlaceAnswer, LinkGroupsAnswer, PositionAnswer } from './answers.ts';
+import type { GroupAnswer, GroupPlaceAnswer, GroupsAppliedAnswer, LinkGroupsAnswer, PositionAnswer } from './answers.ts';
 import { printable, table } from './io.ts';
 
 /** What a place says, in a word or two. */
@@ -55,6 +55,30 @@ export function showGroup({ group, targetGroup, topics }: GroupAnswer, now: numb
   });
   const name = targetGroup === group ? group : `${group}, on the target ${targetGroup}`;
   return [printable(name), ...parts].join('\n\n');
+}
+
+export function showApplied({ link, force, dryRun, trouble, groups }: GroupsAppliedAnswer): string {
+  const rows = groups.flatMap(({ group, targetGroup, topics }) =>
+    topics.flatMap(({ targetTopic, places }) =>
+      places.map(({ lane, was, next, kind, rereads, outcome, reason }) => [
+        targetGroup === group ? group : `${group} as ${targetGroup}`,
+        `${targetTopic} ${lane}`,
+        was,
+        next,
+        kind,
+        rereads,
+        outcome,
+        reason,
+      ]),
+    ),
+  );
+  const how = force ? ' by force, also where consumers are connected, and also backwards' : '';
+  return [
+    `groups of the link ${link}${dryRun ? ` would be moved${how}; nothing was changed` : `, moved${how}`}`,
+    ...(trouble === null ? [] : [printable(`${trouble.code}: ${trouble.message}`)]),
+    '',
+    rows.length === 0 ? 'no groups' : table(['GROUP', 'LANE', 'WAS', 'NEXT', 'PLACE', 'AGAIN', 'OUTCOME', 'REASON'], rows),
+  ].join('\n');
 }
 
 export function showPosition({ mirror, targetTopic, kind, ahead, places }: PositionAnswer): string {

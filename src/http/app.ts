@@ -5,7 +5,7 @@ import { type ApiEnv, guard, logFailure, observe, problemResponse } from './guar
 import { clusterOperations } from './routes/clusters.ts';
 import { failbackComponents, failbackOperations } from './routes/failback.ts';
 import { failoverComponents, failoverOperations } from './routes/failover.ts';
-import { groupOperations } from './routes/groups.ts';
+import { groupComponents, groupOperations } from './routes/groups.ts';
 import { mirrorComponents, mirrorOperations } from './routes/mirrors.ts';
 import { processOperations } from './routes/process.ts';
 import { replayComponents, replayOperations } from './routes/replays.ts';
@@ -22,6 +22,7 @@ function describe(app: HttpApp, version: string): object {
   for (const [name, schema] of Object.entries({
     ...mirrorComponents(),
     ...failoverComponents,
+    ...groupComponents,
     ...failbackComponents,
     ...replayComponents,
     ...verificationComponents,

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import type { GroupStatus, GroupTopicStatus, LinkGroups } from '../control/groups/api.ts';
+import type { GroupStatus, GroupsApplied, GroupTopicStatus, LinkGroups } from '../control/groups/api.ts';
 import { isoTime, time, troubleView, viewTrouble } from './views.ts';
 
 export const placeKind: z.ZodType<GroupStatus['kind']> = z.enum(['exact', 'floor', 'unknown', 'too-old']).meta({
@@ -22,6 +22,13 @@ const place = z
       .string()
       .nullable()
       .meta({ description: 'The first record that the group has not done; null when unknown.', examples: ['812:45'] }),
+    was: z
+      .string()
+      .nullable()
+      .meta({
+        description: 'Where the group was on the target before this pass; null where it had no place, or was not asked for.',
+        examples: ['812:40'],
+      }),
     rereads,
     outcome: z
       .enum(['applied', 'same', 'ahead', 'active', 'failed'])
@@ -80,6 +87,16 @@ export const linkGroupsView: z.ZodType = z
   })
   .openapi('LinkGroups');
 
+export const groupsAppliedView: z.ZodType = z
+  .strictObject({
+    link: z.string(),
+    force: z.boolean(),
+    dryRun: z.boolean(),
+    trouble: troubleView.nullable().meta({ description: 'What kept some of the groups from being looked at.' }),
+    groups: z.array(group),
+  })
+  .openapi('GroupsApplied');
+
 export const positionView: z.ZodType = z
   .strictObject({
     mirror: z.string(),
@@ -107,4 +124,8 @@ export function viewLinkGroups(status: LinkGroups): object {
     trouble: viewTrouble(status.trouble),
     groups: status.groups.map(viewGroup),
   };
+}
+
+export function viewGroupsApplied(applied: GroupsApplied): object {
+  return { ...applied, trouble: viewTrouble(applied.trouble), groups: applied.groups.map(viewGroup) };
 }

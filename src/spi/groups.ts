@@ -39,6 +39,8 @@ export interface MovedLane {
   readonly next: Position | undefined;
   /** Records at or after that place which the group has done and will be given again, because the cluster keeps no such holes; `undefined` unless `applied` or `same`. */
   readonly rereads: number | undefined;
+  /** By force: it was further on, and what it had done there beyond is read again as well. How much that is, is not in `rereads`. */
+  readonly movedBack?: boolean | undefined;
   readonly detail?: string | undefined;
 }
 

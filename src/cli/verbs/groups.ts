@@ -1,10 +1,17 @@
 import { Argument, type Command, InvalidArgumentError } from 'commander';
-import type { GroupAnswer, LinkGroupsAnswer, PositionAnswer } from '../answers.ts';
+import type { GroupAnswer, GroupsAppliedAnswer, LinkGroupsAnswer, PositionAnswer } from '../answers.ts';
+import { EXIT } from '../io.ts';
 import { type ApiOptions, apiOptions, type CliContext, connect, toJson } from '../options.ts';
-import { showGroup, showGroups, showPosition } from '../show-groups.ts';
+import { showApplied, showGroup, showGroups, showPosition } from '../show-groups.ts';
 
 interface GroupsOptions extends ApiOptions {
   readonly sync?: boolean;
+}
+
+interface ApplyOptions extends ApiOptions {
+  readonly topic?: string;
+  readonly force?: boolean;
+  readonly yes?: boolean;
 }
 
 interface TranslateOptions extends ApiOptions {
@@ -22,7 +29,8 @@ export function linkPath(link: string): string {
   return `/v1/links/${encodeURIComponent(link)}`;
 }
 
-export function addGroups(program: Command, { io }: CliContext): void {
+export function addGroups(program: Command, context: CliContext): void {
+  const { io } = context;
   const command = program
     .command('groups')
     .summary('show where consumer groups would go on at the target')
@@ -47,6 +55,40 @@ export function addGroups(program: Command, { io }: CliContext): void {
       const answer = (await api.get(`${linkPath(link)}/groups/${encodeURIComponent(group)}`)) as GroupAnswer;
       io.out(options.json === true ? toJson(answer) : showGroup(answer, now));
     }
+  });
+  addApply(command, context);
+}
+
+function addApply(groups: Command, { io, endWith }: CliContext): void {
+  const command = groups
+    .command('apply')
+    .summary('move groups to their present places at the target once, also by force')
+    .description(
+      'Moves the groups of a link to their present places at the target, once, whatever `apply` of the link says. Without --force as the sync does it: not where consumers are connected to the target, and never backwards.',
+    )
+    .addArgument(new Argument('<link>', 'for example east-west').argParser(linkName))
+    .argument('[group]', 'only this group, by its name on the source')
+    .option('--topic <topic>', 'only in this topic of the source')
+    .option('--force', 'also where consumers are connected, and also backwards: they read again what they had done beyond')
+    .option('--yes', 'do it by force; without it --force only shows the places')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  isthmus groups apply east-west\n  isthmus groups apply east-west billing --topic orders-eu --force\n  isthmus groups apply east-west billing --topic orders-eu --force --yes --json',
+    );
+  // `--url` and its like are options of `groups` as well, which has taken them when it hands over.
+  apiOptions(command).action(async (link: string, group: string | undefined, _: ApplyOptions, self: Command) => {
+    const { topic, force, yes, ...options } = self.optsWithGlobals<ApplyOptions>();
+    const dryRun = force === true && yes !== true;
+    const body = {
+      ...(group === undefined ? {} : { group }),
+      ...(topic === undefined ? {} : { topic }),
+      ...(force === true ? { force } : {}),
+      ...(dryRun ? { dryRun } : {}),
+    };
+    const answer = (await connect(io, options).send('POST', `${linkPath(link)}/groups/apply`, body)) as GroupsAppliedAnswer;
+    io.out(options.json === true ? toJson(answer) : showApplied(answer));
+    if (dryRun && options.json !== true) io.err('nothing is changed without --yes');
+    if (!dryRun && (answer.trouble !== null || answer.groups.some(({ state }) => state === 'waiting'))) endWith(EXIT.failed);
   });
 }
 

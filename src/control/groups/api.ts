@@ -11,6 +11,8 @@ export interface GroupPlaceStatus {
   readonly kind: PlaceKind;
   /** The first record that it has not done; null when unknown. */
   readonly next: string | null;
+  /** Where the group was on the target when that was last asked, before any move; null where it had no place. */
+  readonly was: string | null;
   /** Records that it will read again there; null when that is not known. */
   readonly rereads: number | null;
   /** What became of the place on the target; null when nothing was tried. */
@@ -70,6 +72,27 @@ export interface LinkGroups {
   readonly groups: readonly GroupStatus[];
 }
 
+/** Moves of groups that somebody has asked for. */
+export interface ApplyRequest {
+  readonly link: string;
+  /** Their names on the source; all where left out. */
+  readonly group?: string | undefined;
+  readonly topic?: string | undefined;
+  /** Also where consumers are connected to the target, and also backwards. */
+  readonly force: boolean;
+  /** Nothing is moved. */
+  readonly dryRun: boolean;
+}
+
+export interface GroupsApplied {
+  readonly link: string;
+  readonly force: boolean;
+  readonly dryRun: boolean;
+  /** What kept some of the groups from being looked at; null when all were. */
+  readonly trouble: Trouble | null;
+  readonly groups: readonly GroupStatus[];
+}
+
 export interface PositionRequest {
   readonly link: string;
   /** Of the source. */
@@ -97,4 +120,6 @@ export interface GroupControl {
   translate(request: PositionRequest): Promise<PositionTranslation>;
   /** A pass over the groups of a link now; resolves when it has ended. Rejects with what kept it from ending. */
   syncNow(link: string): Promise<LinkGroups>;
+  /** Moves groups to their present places, once, whatever `apply` of the link says. NOT_FOUND when none follows under these names. */
+  apply(request: ApplyRequest): Promise<GroupsApplied>;
 }

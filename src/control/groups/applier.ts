@@ -4,7 +4,7 @@ import { comparePositions, formatPosition } from '../../model/position.ts';
 import type { GroupProgress } from '../../model/progress.ts';
 import type { Clock } from '../../spi/clock.ts';
 import type { Cluster } from '../../spi/cluster.ts';
-import type { GroupPlace, MovedLane } from '../../spi/groups.ts';
+import type { GroupMove, GroupPlace, MovedLane } from '../../spi/groups.ts';
 import { mirrorName } from '../registry.ts';
 import type { FollowedTopic } from './topic-views.ts';
 
@@ -29,9 +29,14 @@ export interface ToApply {
   readonly translation: Translation;
   /** The group on the target, as the pass has read it with all others. */
   readonly there: GroupProgress | undefined;
-  /** Not as a pass that is one of many: groups that were in use or further on are asked for anew. */
-  readonly anew: boolean;
+  readonly how: HowToApply;
 }
+
+/**
+ * `pass`: one of many, in which what was found before may do. `anew`: groups that were in use or further on are asked for again. `asked`: by somebody who wants to know what comes of it, so that
+ * nothing of what was found before counts. `forced`: as `asked`, also where consumers are connected, and also backwards.
+ */
+export type HowToApply = 'pass' | 'anew' | 'asked' | 'forced';
 
 /** Brings groups to their places on the target, and remembers which it has brought there: of a thousand that stand still, none costs a request. */
 export class Applier {
@@ -52,7 +57,7 @@ export class Applier {
   }
 
   /** Never rejects: a group that cannot be moved must not keep the others waiting. */
-  async apply({ targetGroup, followed, progress, translation, there, anew }: ToApply): Promise<Applied> {
+  async apply({ targetGroup, followed, progress, translation, there, how }: ToApply): Promise<Applied> {
     const partitions: number[] = [];
     const places: GroupPlace[] = [];
     for (const { partition, next, done } of translation.places) {
@@ -61,16 +66,19 @@ export class Applier {
       places.push({ lane: laneName(followed, partition), next, done });
     }
     const key = `${mirrorName(followed.mirror.key)} ${followed.topic} ${targetGroup}`;
-    const kept = this.#former.get(key);
+    const kept = how === 'pass' || how === 'anew' ? this.#former.get(key) : undefined;
     const now = {
       places: JSON.stringify(places.map(({ lane, next, done }) => [lane, formatPosition(next), done])),
       seen: there === undefined ? '' : there.lanes.map(({ lane, next }) => `${lane}=${formatPosition(next)}`).join(' '),
     };
-    if (kept !== undefined && this.#stands(kept, now, there, anew)) {
+    if (kept !== undefined && this.#stands(kept, now, there, how === 'anew')) {
       this.#kept.set(key, { ...kept, seen: now.seen });
       return kept;
     }
-    const applied = await this.#move(targetGroup, followed.targetTopic, progress, places, partitions);
+    const applied = await this.#move(
+      { group: targetGroup, topic: followed.targetTopic, sharing: progress.sharing, places, force: how === 'forced' },
+      partitions,
+    );
     if ('moved' in applied && [...applied.moved.values()].every(({ outcome }) => outcome !== 'failed'))
       this.#kept.set(key, { ...now, at: this.#clock.monotonic(), moved: applied.moved });
     return applied;
@@ -88,21 +96,15 @@ export class Applier {
     return kept.seen === now.seen && this.#clock.monotonic() - kept.at < LOOK_AGAIN_MILLIS;
   }
 
-  async #move(
-    group: string,
-    topic: string,
-    { sharing }: GroupProgress,
-    places: readonly GroupPlace[],
-    partitions: readonly number[],
-  ): Promise<Applied> {
+  async #move(move: GroupMove, partitions: readonly number[]): Promise<Applied> {
     const { groups, name } = this.#target;
     if (groups === undefined) return { failed: `the driver of ${name} cannot move groups` };
-    const refusal = groups.refusesGroupName(group);
+    const refusal = groups.refusesGroupName(move.group);
     if (refusal !== undefined)
-      return { failed: `${name} would refuse a group named ${group}: ${refusal}; give it another name by groups.rename` };
-    if (places.length === 0) return { moved: new Map() };
+      return { failed: `${name} would refuse a group named ${move.group}: ${refusal}; give it another name by groups.rename` };
+    if (move.places.length === 0) return { moved: new Map() };
     try {
-      const moved = await groups.move({ group, topic, sharing, places, force: false });
+      const moved = await groups.move(move);
       return { moved: new Map(moved.map((each, i) => [partitions[i] ?? -1, each])) };
     } catch (error) {
       return { failed: toIsthmusError(error).message };

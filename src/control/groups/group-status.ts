@@ -15,6 +15,8 @@ export interface Seen {
   readonly followed: FollowedTopic;
   readonly progress: GroupProgress;
   readonly translation: Translation;
+  /** The group on the target, as it was before. */
+  readonly there: GroupProgress | undefined;
   /** `undefined`: places are only shown. */
   readonly applied: Applied | undefined;
   /** When it was in step before this pass, and when this pass began. */
@@ -22,8 +24,12 @@ export interface Seen {
   readonly at: number;
 }
 
-export function topicStatus({ followed, progress, translation, applied, former, at }: Seen): GroupTopicStatus {
-  const places = translation.places.map((place) => placeStatus(followed, place, applied, progress.behindBecause !== undefined));
+export function topicStatus({ followed, progress, translation, there, applied, former, at }: Seen): GroupTopicStatus {
+  const was = new Map(there?.lanes.map(({ lane, next }) => [lane, formatPosition(next)]));
+  const places = translation.places.map((place) => {
+    const status = placeStatus(followed, place, applied, progress.behindBecause !== undefined);
+    return { ...status, was: was.get(status.lane) ?? null };
+  });
   const state = stateOf(places, applied);
   return {
     mirror: followed.mirror.key.mirror,
@@ -56,18 +62,23 @@ export function placeStatus(
   const moved: MovedLane | undefined = applied !== undefined && 'moved' in applied ? applied.moved.get(partition) : undefined;
   // Where the place was applied, the cluster has said what it cannot hold.
   const elsewhere = moved?.outcome === 'ahead' || moved?.outcome === 'active';
-  // A group that has gone on at the target is not at this place: what it reads again there, if anything, nobody here can say.
+  const movedBack = moved?.movedBack === true;
+  // A group that has gone on at the target is not at this place, or was brought back from where it had gone on to: what it reads again there nobody here can say.
   const rereads =
-    next === undefined || !counted || elsewhere ? null : place.rereads + (moved?.rereads ?? notHeld(next, place.done));
+    next === undefined || !counted || elsewhere || movedBack
+      ? null
+      : place.rereads + (moved?.rereads ?? notHeld(next, place.done));
   const failed = applied !== undefined && 'failed' in applied ? applied.failed : undefined;
+  const back = movedBack ? 'it was further on there, and reads again what it had done beyond' : undefined;
   return {
     partition,
     lane: laneName(followed, partition),
     kind: place.kind === 'exact' && rereads !== 0 && !elsewhere ? 'floor' : place.kind,
     next: next === undefined ? null : formatPosition(next),
+    was: null,
     rereads,
     outcome: moved?.outcome ?? null,
-    reason: failed ?? moved?.detail ?? reason ?? null,
+    reason: failed ?? moved?.detail ?? back ?? reason ?? null,
   };
 }
 

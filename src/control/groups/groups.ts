@@ -2,7 +2,17 @@ import { IsthmusError } from '../../errors.ts';
 import type { LinkSpec } from '../../model/mirror-spec.ts';
 import { formatPosition, parsePosition } from '../../model/position.ts';
 import type { Clusters } from '../clusters.ts';
-import type { GroupControl, GroupState, GroupStatus, LinkGroups, PositionRequest, PositionTranslation } from './api.ts';
+import { toTrouble } from '../trouble.ts';
+import type {
+  ApplyRequest,
+  GroupControl,
+  GroupState,
+  GroupStatus,
+  GroupsApplied,
+  LinkGroups,
+  PositionRequest,
+  PositionTranslation,
+} from './api.ts';
 import { LinkGroupSync, type LinkGroupsDeps } from './link-groups.ts';
 import type { FollowedMirror } from './topic-views.ts';
 
@@ -77,6 +87,14 @@ export class LinkedGroups implements GroupControl {
     const sync = this.sync(link);
     await sync.passNow();
     return sync.status;
+  }
+
+  async apply({ link, ...request }: ApplyRequest): Promise<GroupsApplied> {
+    const { force, dryRun } = request;
+    const { groups, trouble } = await this.sync(link).applyNow(request);
+    const { log, clock } = this.#deps;
+    if (force && !dryRun) log.warn('groups-forced', { link, groups: groups.map(({ group }) => group).join(', ') });
+    return { link, force, dryRun, trouble: trouble === undefined ? null : toTrouble(trouble, clock.now()), groups };
   }
 
   /** Throws NOT_FOUND. */

@@ -14,8 +14,8 @@ import type { Ends } from '../clusters.ts';
 import { isOwnGroup } from '../group-name.ts';
 import { mirrorName } from '../registry.ts';
 import { type Trouble, toTrouble } from '../trouble.ts';
-import type { GroupStatus, GroupTopicStatus, LinkGroups, PositionTranslation } from './api.ts';
-import { Applier } from './applier.ts';
+import type { ApplyRequest, GroupStatus, GroupTopicStatus, LinkGroups, PositionTranslation } from './api.ts';
+import { Applier, type HowToApply } from './applier.ts';
 import { groupStatus, placeStatus, topicStatus, worst } from './group-status.ts';
 import { KeptProgress, type SourceSide } from './kept-progress.ts';
 import { LinkLooks, type TopicLook } from './link-look.ts';
@@ -60,6 +60,14 @@ export interface PassOptions {
   readonly apply: boolean;
   /** Where the source does not answer, what it said last has to do. */
   readonly orKept: boolean;
+}
+
+/** Which groups a pass is about, and how it moves them. */
+interface PassWay {
+  readonly how: HowToApply;
+  /** By their names on the source; all where left out. */
+  readonly group?: string | undefined;
+  readonly topic?: string | undefined;
 }
 
 export interface PassReport {
@@ -131,9 +139,11 @@ export class LinkGroupSync {
 
   /** One pass over all groups, as the link wants it. Calls that come together share one. Rejects with what kept it from ending. */
   async passNow(): Promise<void> {
-    this.#passing ??= this.#inTurn({ apply: this.#ends.link.groups?.apply === 'idle', orKept: false }, false).finally(() => {
-      this.#passing = undefined;
-    });
+    this.#passing ??= this.#inTurn({ apply: this.#ends.link.groups?.apply === 'idle', orKept: false }, { how: 'pass' }).finally(
+      () => {
+        this.#passing = undefined;
+      },
+    );
     try {
       const { topics, trouble } = await this.#passing;
       this.#topics = topics;
@@ -149,10 +159,21 @@ export class LinkGroupSync {
 
   /** A pass of its own, for a failover: its outcome is the caller's. Rejects with what kept it from ending, or from following one of the groups. */
   async pass(options: PassOptions): Promise<PassReport> {
-    const report = await this.#inTurn(options, true);
+    const report = await this.#inTurn(options, { how: 'anew' });
     // A topic that the source has not any more has no groups there that could follow.
     if (report.trouble !== undefined && report.trouble.code !== 'TOPIC_NOT_FOUND') throw report.trouble;
     return report;
+  }
+
+  /** Moves what was asked for to its present places, once, whatever `apply` of the link says. Rejects with NOT_FOUND when nothing follows under these names, or with what kept the pass from ending. */
+  async applyNow({ group, topic, force, dryRun }: Omit<ApplyRequest, 'link'>): Promise<PassReport> {
+    const report = await this.#inTurn({ apply: !dryRun, orKept: false }, { how: force ? 'forced' : 'asked', group, topic });
+    if (report.groups.length > 0 || (group === undefined && topic === undefined)) return report;
+    if (report.trouble !== undefined) throw report.trouble;
+    throw new IsthmusError(
+      'NOT_FOUND',
+      `applying places of groups: ${group === undefined ? 'no group' : `the group ${group}`} ${topic === undefined ? 'follows on this link' : `follows on this link in the topic ${topic}`}`,
+    );
   }
 
   /** Where the source's lanes end now. Rejects when the source does not answer. */
@@ -161,8 +182,8 @@ export class LinkGroupSync {
   }
 
   /** One pass at a time: two would count as two observations at one moment. */
-  #inTurn(options: PassOptions, anew: boolean): Promise<PassReport> {
-    const pass = this.#turn.then(() => this.#pass(options, anew));
+  #inTurn(options: PassOptions, way: PassWay): Promise<PassReport> {
+    const pass = this.#turn.then(() => this.#pass(options, way));
     this.#turn = pass.catch(() => undefined);
     return pass;
   }
@@ -211,14 +232,19 @@ export class LinkGroupSync {
     this.#trouble = toTrouble(error, this.#trouble?.since ?? clock.now());
   }
 
-  async #pass({ apply, orKept }: PassOptions, anew: boolean): Promise<PassReport> {
+  async #pass({ apply, orKept }: PassOptions, { how, group: only, topic }: PassWay): Promise<PassReport> {
     const { clock } = this.#deps;
     const at = clock.now();
     const mirrors = this.#deps.mirrors();
     const look = await this.#looks.look(mirrors, orKept);
     for (const mirror of mirrors) this.#translator(mirror).begin();
-    this.#translations.begin(clock.monotonic());
-    if (apply) this.#applier.begin();
+    // A pass that does not meet all groups must not make the next one forget the others.
+    if (only === undefined && topic === undefined) {
+      this.#translations.begin(clock.monotonic());
+      if (apply) this.#applier.begin();
+    }
+    const isAsked = ({ followed }: { readonly followed: FollowedTopic }): boolean =>
+      topic === undefined || followed.topic === topic;
     const topics = new Map<string, GroupOnTopic>();
     const troubles: IsthmusError[] = [];
     const fail = (raw: unknown, followed: FollowedTopic, group?: string): void => {
@@ -227,13 +253,13 @@ export class LinkGroupSync {
       for (const [key, each] of this.#topics)
         if (isOf(each, followed) && (group === undefined || each.group === group)) topics.set(key, each);
     };
-    for (const { followed, error } of look.troubles) fail(error, followed);
-    await forEachLimited(look.topics, TOPICS_AT_A_TIME, async (each) => {
+    for (const { followed, error } of look.troubles.filter(isAsked)) fail(error, followed);
+    await forEachLimited(look.topics.filter(isAsked), TOPICS_AT_A_TIME, async (each) => {
       await forEachLimited(each.groups, GROUPS_AT_A_TIME, async (progress) => {
         const { group } = progress;
-        if (!follows(this.#ends.link.groups, group)) return;
+        if (!follows(this.#ends.link.groups, group) || (only !== undefined && group !== only)) return;
         try {
-          const status = await this.#group(each, progress, at, apply, anew);
+          const status = await this.#group(each, progress, at, apply ? how : undefined);
           topics.set(keyOf(group, each.followed), { group, status });
         } catch (error) {
           fail(error, each.followed, group);
@@ -250,8 +276,7 @@ export class LinkGroupSync {
     { followed, view, targetGroups }: TopicLook,
     progress: GroupProgress,
     at: number,
-    apply: boolean,
-    anew: boolean,
+    how: HowToApply | undefined,
   ): Promise<GroupTopicStatus> {
     const targetGroup = targetGroupOf(this.#ends.link.groups, progress.group);
     const key = keyOf(progress.group, followed);
@@ -259,9 +284,10 @@ export class LinkGroupSync {
       this.#translator(followed.mirror).topic(view, progress.lanes),
     );
     const there = targetGroups.get(targetGroup);
-    const applied = apply ? await this.#applier.apply({ targetGroup, followed, progress, translation, there, anew }) : undefined;
+    const toApply = { targetGroup, followed, progress, translation, there };
+    const applied = how === undefined ? undefined : await this.#applier.apply({ ...toApply, how });
     const former = this.#topics.get(key)?.status.syncedAt ?? null;
-    return topicStatus({ followed, progress, translation, applied, former, at });
+    return topicStatus({ followed, progress, translation, there, applied, former, at });
   }
 
   #translator(mirror: FollowedMirror): Translator {

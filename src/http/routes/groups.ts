@@ -1,8 +1,33 @@
+import { z } from '@hono/zod-openapi';
+import type { GroupControl } from '../../control/groups/api.ts';
 import { IsthmusError } from '../../errors.ts';
 import { type ApiContext, type HttpDeps, json, nameParameter, type Operation } from '../api.ts';
-import { groupView, linkGroupsView, positionView, viewGroup, viewLinkGroups } from '../group-view.ts';
+import { checkBody, readJsonBody, sentSchema } from '../body.ts';
+import {
+  groupsAppliedView,
+  groupView,
+  linkGroupsView,
+  positionView,
+  viewGroup,
+  viewGroupsApplied,
+  viewLinkGroups,
+} from '../group-view.ts';
 
 const MAX_NAME = 512;
+
+const name = z.string().min(1).max(MAX_NAME);
+const newApplication = z.strictObject({
+  group: name.optional().meta({ description: 'Its name on the source; all groups that follow where left out.' }),
+  topic: name.optional().meta({ description: 'Source topic; all where left out.' }),
+  force: z.boolean().optional().meta({
+    description:
+      'Moves also where consumers are connected to the target, and also backwards. A place that is unknown is never applied.',
+  }),
+  dryRun: z.boolean().optional().meta({ description: 'Only shows the places: nothing is moved.' }),
+});
+
+/** For the document: as it is sent. */
+export const groupComponents: Readonly<Record<string, object>> = { NewGroupApplication: sentSchema(newApplication) };
 
 /** A text in the path or the query. Throws INVALID_REQUEST. */
 function text(context: ApiContext, name: string): string {
@@ -44,6 +69,7 @@ export function groupOperations({ control: { groups } }: HttpDeps): Operation[] 
       responses: { 200: { description: 'As it is after the pass.', schema: linkGroupsView } },
       handle: async (context) => json(viewLinkGroups(await groups.syncNow(nameParameter(context, 'link')))),
     },
+    applyOperation(groups),
     {
       method: 'get',
       path: '/v1/links/{link}/groups/{group}',
@@ -77,4 +103,24 @@ export function groupOperations({ control: { groups } }: HttpDeps): Operation[] 
       },
     },
   ];
+}
+
+function applyOperation(groups: GroupControl): Operation {
+  return {
+    method: 'post',
+    path: '/v1/links/{link}/groups/apply',
+    tag: 'groups',
+    summary: 'Moves groups to their present places once, by force where that is wanted',
+    description:
+      'Whatever `apply` of the link says. Without force as the sync does it: not where consumers are connected to the target, and never backwards. Each place says what became of it in `outcome`.',
+    body: { schema: { $ref: '#/components/schemas/NewGroupApplication' }, example: { group: 'billing', force: true } },
+    refusals: [400, 404, 409, 413, 415, 502, 503, 504],
+    responses: { 200: { description: 'What became of each place.', schema: groupsAppliedView } },
+    handle: async (context) => {
+      const link = nameParameter(context, 'link');
+      const body = checkBody(newApplication, await readJsonBody(context), 'applying places of groups');
+      const { force = false, dryRun = false, ...which } = body;
+      return json(viewGroupsApplied(await groups.apply({ link, ...which, force, dryRun })));
+    },
+  };
 }

@@ -1,5 +1,7 @@
 import type {
+  ApplyRequest,
   GroupControl,
+  GroupState,
   GroupStatus,
   GroupTopicStatus,
   LinkGroups,
@@ -11,6 +13,8 @@ import { IsthmusError } from '../../../src/errors.ts';
 export interface FakeGroups extends GroupControl {
   readonly synced: string[];
   readonly requests: PositionRequest[];
+  readonly applied: ApplyRequest[];
+  outcome: GroupState;
 }
 
 const PLACE: GroupTopicStatus['places'][number] = {
@@ -18,6 +22,7 @@ const PLACE: GroupTopicStatus['places'][number] = {
   lane: '3',
   kind: 'floor',
   next: '812:45',
+  was: '812:51',
   rereads: 7,
   outcome: 'applied',
   reason: null,
@@ -58,6 +63,8 @@ export function fakeGroups(): FakeGroups {
   const fake: FakeGroups = {
     synced: [],
     requests: [],
+    applied: [],
+    outcome: 'synced',
     list,
     get: (link, group) => {
       const found = list(link).groups.find((each) => each.group === group);
@@ -72,6 +79,18 @@ export function fakeGroups(): FakeGroups {
         kind: 'exact',
         ahead: 0,
         places: [{ ...PLACE, kind: 'exact', rereads: 0, outcome: null }],
+      });
+    },
+    apply: (request) => {
+      fake.applied.push(request);
+      const { link, group, force, dryRun } = request;
+      const groups = group === undefined ? list(link).groups : [fake.get(link, group)];
+      return Promise.resolve({
+        link,
+        force,
+        dryRun,
+        trouble: null,
+        groups: groups.map((each) => ({ ...each, state: fake.outcome })),
       });
     },
     syncNow: (link) => {

@@ -41,6 +41,35 @@ describe('groups', () => {
     expect((await api.ask('POST', `${PATH}/groups/sync`)).status).toBe(200);
     expect(api.control.groups.synced).toEqual(['east-west']);
   });
+
+  it('are moved once where somebody asks for it, by force only where that is said', async () => {
+    const path = `${PATH}/groups/apply`;
+    expect((await api.ask('POST', path, { token: READER, body: {} })).status).toBe(403);
+    expect(await api.ask('POST', path, { body: {} })).toMatchObject({ status: 200, body: { force: false, dryRun: false } });
+    const body = { group: 'billing', topic: 'orders-eu', force: true, dryRun: true };
+    expect(await api.ask('POST', path, { body })).toMatchObject({
+      status: 200,
+      body: {
+        link: 'east-west',
+        trouble: null,
+        groups: [{ topics: [{ places: [{ lane: '3', was: '812:51', next: '812:45' }] }] }],
+      },
+    });
+    expect(api.control.groups.applied).toEqual([
+      { link: 'east-west', force: false, dryRun: false },
+      { link: 'east-west', ...body },
+    ]);
+  });
+
+  it('are not moved for a request that is not understood, or names none', async () => {
+    const path = `${PATH}/groups/apply`;
+    expect((await api.ask('POST', path, { body: { groups: 'billing' } })).body).toMatchObject({
+      code: 'INVALID_REQUEST',
+      problems: [{ path: 'groups' }],
+    });
+    expect((await api.ask('POST', path, { body: { force: 'yes' } })).status).toBe(400);
+    expect((await api.ask('POST', path, { body: { group: 'nobody' } })).status).toBe(404);
+  });
 });
 
 describe('a position', () => {

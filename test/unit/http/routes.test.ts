@@ -220,6 +220,7 @@ describe('/openapi.json', () => {
       '/v1/links/{link}/failback',
       '/v1/links/{link}/failover',
       '/v1/links/{link}/groups',
+      '/v1/links/{link}/groups/apply',
       '/v1/links/{link}/groups/sync',
       '/v1/links/{link}/groups/{group}',
       '/v1/links/{link}/translate',

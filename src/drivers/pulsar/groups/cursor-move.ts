@@ -28,6 +28,8 @@ interface CursorMove {
   readonly force: boolean;
   /** Whether the broker was asked for something. */
   changed: boolean;
+  /** Whether it was further on. */
+  back: boolean;
   /** What became of it, once that is known. */
   moved: MovedLane | undefined;
 }
@@ -45,7 +47,7 @@ export async function moveCursors(
   const moves = places.map((place): CursorMove => {
     const partition = partitionName(topic, Number(place.lane), before.partitions);
     const partitionIndex = before.partitions === 0 ? -1 : Number(place.lane);
-    return { partition, partitionIndex, subscription: group, place, force, changed: false, moved: undefined };
+    return { partition, partitionIndex, subscription: group, place, force, changed: false, back: false, moved: undefined };
   });
   const each = async (work: (move: CursorMove) => Promise<void>): Promise<void> =>
     await forEachLimited(
@@ -85,6 +87,7 @@ async function begin(parts: GroupsParts, move: CursorMove, members: number, stat
   else if (cursor !== undefined && order > 0 && !force) move.moved = { lane, outcome: 'ahead', next, rereads: undefined };
   else if (cursor === undefined || order !== 0) {
     move.changed = true;
+    move.back = order > 0;
     if (cursor === undefined) await create(parts.rest, move);
     else if (order > 0) await reset(parts.rest, move);
     else await forward(parts, move, state);
@@ -106,7 +109,7 @@ function isThere({ subscription, place }: CursorMove, { cursors, ledgers }: Part
 }
 
 function finish(move: CursorMove, state: PartitionState): void {
-  const { place, subscription, partition, changed } = move;
+  const { place, subscription, partition, changed, back } = move;
   const there = state.cursors.get(subscription);
   if (there === undefined || !isThere(move, state)) {
     throw new IsthmusError(
@@ -116,7 +119,13 @@ function finish(move: CursorMove, state: PartitionState): void {
     );
   }
   const outcome = changed ? 'applied' : 'same';
-  move.moved = { lane: place.lane, outcome, next: after(there.markDelete), rereads: rereads(place, state, there) };
+  move.moved = {
+    lane: place.lane,
+    outcome,
+    next: after(there.markDelete),
+    rereads: rereads(place, state, there),
+    movedBack: back,
+  };
 }
 
 async function stateOf(rest: Rest, topic: string): Promise<TopicState> {
