@@ -29,7 +29,7 @@ export async function failOver(stage: Stage, kind: 'planned' | 'unplanned', faul
     if (kind === 'planned') {
       // What is on its way to a source that is gone would end only when its client gives up.
       await stopped;
-      // The mirror back would keep the source growing, and a planned failover waits until it stands still.
+      // So that what a group reads again is what it has done at the source alone.
       await canaries.target.pause();
     }
     await Promise.all(atSource.map(async ({ stop }) => await stop()));

@@ -181,6 +181,7 @@ export interface FailoverPlanAnswer {
   readonly groups: readonly GroupAnswer[];
   readonly atRisk: readonly LaneRiskAnswer[];
   readonly blockers: readonly string[];
+  readonly pending: readonly string[];
   readonly warnings: readonly string[];
 }
 

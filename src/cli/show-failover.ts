@@ -9,7 +9,7 @@ export function failoverLine({ state, step, steps }: FailoverAnswer): string {
 }
 
 export function showPlan(plan: FailoverPlanAnswer): string {
-  const { link, from, to, kind, groups, atRisk, blockers, warnings, sourceAway, sourceAt } = plan;
+  const { link, from, to, kind, groups, atRisk, blockers, pending, warnings, sourceAway, sourceAt } = plan;
   const rows = groups.flatMap(({ group, targetGroup, topics }) =>
     topics.flatMap((topic) =>
       topic.places.map((place) => [
@@ -29,6 +29,7 @@ export function showPlan(plan: FailoverPlanAnswer): string {
     rows.length === 0 ? 'no groups' : table(['GROUP', 'ON THE TARGET', 'LANE', 'NEXT', 'PLACE', 'AGAIN'], rows),
     ...riskLines('the target does not have yet', atRisk),
     ...listed('Blockers', blockers),
+    ...listed('Not known yet, start waits for it', pending),
     ...listed('Warnings', warnings),
   ].join('\n');
 }

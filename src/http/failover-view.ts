@@ -35,6 +35,10 @@ const plan = z
     groups: z.array(groupView),
     atRisk: z.array(lane).meta({ description: 'Lanes that the target is behind in, or of which that is not known.' }),
     blockers: z.array(z.string()).meta({ description: 'What keeps a failover of this kind from being begun.' }),
+    pending: z.array(z.string()).meta({
+      description:
+        'What is not known yet because the mirrors lag: a planned failover waits for it, 60 s at most, before it changes anything.',
+    }),
     warnings: z.array(z.string()),
   })
   .openapi('FailoverPlan');

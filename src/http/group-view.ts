@@ -34,6 +34,9 @@ const place = z
       .enum(['applied', 'same', 'ahead', 'active', 'failed'])
       .nullable()
       .meta({ description: 'What became of it on the target; null when nothing was tried.' }),
+    lagging: z
+      .boolean()
+      .meta({ description: 'Unknown only because the mirrors lag: it becomes known when they have caught up.' }),
     reason: z.string().nullable().meta({ description: 'Why it is not exact, or could not be applied.' }),
   })
   .openapi('GroupPlace');
@@ -48,6 +51,7 @@ const topic = z
       .nullable()
       .meta({ description: 'Whether records of a lane go to several consumers at a time; null when the source cannot say.' }),
     members: z.number().nullable().meta({ description: 'Consumers connected at the source; null when unknown.' }),
+    targetMembers: z.number().nullable().meta({ description: 'Consumers connected at the target; null when unknown.' }),
     source: z.record(z.string(), z.string()).meta({
       description: 'By source lane: the first record that the group has not done.',
       examples: [{ 'broker-a:3': '125000' }],

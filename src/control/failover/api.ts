@@ -5,8 +5,8 @@ import type { Trouble } from '../trouble.ts';
 /** `planned`: both regions are there, nothing is lost and nothing read again. `unplanned`: the source is gone or does not answer; what it had beyond the last that was seen stays behind. */
 export type FailoverKind = 'planned' | 'unplanned';
 
-/** In this order; each is kept in the state store before it begins, and begins again after a crash. */
-export const FAILOVER_STEPS = ['fence', 'drain', 'sync', 'release'] as const;
+/** In this order; each is kept in the state store before it begins, and begins again after a crash. `places` only where some were not known when it was begun. */
+export const FAILOVER_STEPS = ['places', 'fence', 'drain', 'sync', 'release'] as const;
 export type FailoverStep = (typeof FAILOVER_STEPS)[number];
 
 export type FailoverState = 'running' | 'done' | 'failed' | 'aborted';
@@ -40,6 +40,8 @@ export interface FailoverPlan {
   readonly atRisk: readonly LaneRisk[];
   /** What keeps a failover of this kind from being begun. */
   readonly blockers: readonly string[];
+  /** What is not known yet, and will be when the mirrors have caught up: a planned failover waits for it before it changes anything. */
+  readonly pending: readonly string[];
   /** What somebody should know, or do first. */
   readonly warnings: readonly string[];
 }

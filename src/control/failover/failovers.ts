@@ -19,8 +19,9 @@ import {
   type StepStatus,
 } from './api.ts';
 import type { RunHook } from './hooks.ts';
+import { checkpointsOf, type FailoverHost } from './host.ts';
 import { makePlan } from './plan.ts';
-import { checkpointsOf, type FailoverHost, type RunState, runStep } from './run.ts';
+import { type RunState, runStep, type StepResult } from './run.ts';
 
 export interface FailoversDeps {
   readonly clusters: Clusters;
@@ -81,20 +82,23 @@ export class Failovers implements FailoverControl {
   }
 
   async start({ link, kind, drainMillis, force }: FailoverRequest): Promise<FailoverStatus> {
-    const before = await this.#load(link);
+    const [own, kept] = [this.#latest.get(link), await this.#load(link)];
+    // Of one that ended while the store was away, the store still says that it runs.
+    const before = own?.status.id === kept?.status.id ? own : kept;
     if (this.#running.has(link) || before?.status.state === 'running')
       throw new IsthmusError('CONFLICT', `beginning a failover of ${link}: one is running; abort it first, or wait for its end`);
     const plan = await this.plan(link, kind);
     if (plan.blockers.length > 0 && !force)
       throw new IsthmusError('CONFLICT', `beginning a failover of ${link}: ${plan.blockers.join('; ')}. Mend that, or force it`);
     const { clock, random } = this.#deps;
+    const first: FailoverStep = plan.pending.length > 0 && !force ? 'places' : 'fence';
     const status: FailoverStatus = {
       id: `${clock.now()}-${randomSuffix(random)}`,
       link,
       kind,
       state: 'running',
-      step: 'fence',
-      steps: [begun('fence', clock.now())],
+      step: first,
+      steps: [begun(first, clock.now())],
       plan,
       certificate: null,
       trouble: null,
@@ -139,6 +143,7 @@ export class Failovers implements FailoverControl {
       clock,
       runHook,
       pause,
+      plan: async (kind) => await this.plan(link, kind),
       sync: syncOf(link),
       mirrors: () => mirrors().filter((mirror) => mirror.link === link),
     };
@@ -182,8 +187,8 @@ export class Failovers implements FailoverControl {
       this.#latest.set(link, { ...now, status: withStep(now.status, { detail }) });
     };
     try {
-      const { detail, certificate } = await runStep(this.#host(link), step, state, tell, signal);
-      return after(state, { detail, endedAt: clock.now() }, certificate, clock.now());
+      const result = await runStep(this.#host(link), step, state, tell, signal);
+      return after(state, result, clock.now());
     } catch (raw) {
       if (signal.aborted) return state;
       const error = toIsthmusError(raw);
@@ -219,13 +224,8 @@ function withStep(status: FailoverStatus, change: Partial<StepStatus>): Failover
   return { ...status, steps: status.steps.map((each) => (each.step === status.step ? { ...each, ...change } : each)) };
 }
 
-function after(
-  state: RunState,
-  change: Partial<StepStatus>,
-  certificate: FailoverStatus['certificate'] | undefined,
-  now: number,
-): RunState {
-  const status = withStep(state.status, change);
+function after(state: RunState, { detail, certificate, plan }: StepResult, now: number): RunState {
+  const status = { ...withStep(state.status, { detail, endedAt: now }), ...(plan === undefined ? {} : { plan }) };
   const next = FAILOVER_STEPS[FAILOVER_STEPS.indexOf(status.step) + 1];
   if (next === undefined) return { ...state, status: { ...status, state: 'done', certificate: certificate ?? null } };
   return { ...state, status: { ...status, step: next, steps: [...status.steps, begun(next, now)] } };

@@ -2,6 +2,7 @@ import { BEFORE_ALL, comparePositions, formatPosition } from '../../model/positi
 import type { Checkpoint } from '../../spi/state-store.ts';
 import type { MirrorStatus } from '../api.ts';
 import type { Ends } from '../clusters.ts';
+import type { GroupTopicStatus } from '../groups/api.ts';
 import type { PassReport, SourceEnds } from '../groups/link-groups.ts';
 import { recordsBetween } from '../status.ts';
 import type { FailoverKind, FailoverPlan, LaneRisk } from './api.ts';
@@ -30,7 +31,7 @@ export function makePlan({ ends, kind, at, report, checkpoints, mirrors }: PlanP
     sourceAway: report.sourceAway ?? null,
     groups: report.groups,
     atRisk,
-    blockers: blockersOf(kind, report, mirrors),
+    ...hindrances(kind, report, mirrors),
     warnings: warningsOf(kind, report, mirrors, atRisk),
   };
 }
@@ -59,8 +60,13 @@ export function lanesAtRisk(sourceEnds: SourceEnds, checkpoints: ReadonlyMap<str
   return lanes;
 }
 
-function blockersOf(kind: FailoverKind, report: PassReport, mirrors: readonly MirrorStatus[]): string[] {
+function hindrances(
+  kind: FailoverKind,
+  report: PassReport,
+  mirrors: readonly MirrorStatus[],
+): Pick<FailoverPlan, 'blockers' | 'pending'> {
   const blockers: string[] = [];
+  const pending: string[] = [];
   if (mirrors.length === 0) blockers.push('the link has no mirrors');
   if (kind === 'planned') {
     if (report.sourceAway !== undefined)
@@ -71,13 +77,22 @@ function blockersOf(kind: FailoverKind, report: PassReport, mirrors: readonly Mi
     }
   }
   for (const { group, topics } of report.groups) {
-    for (const { topic, kind: place, places } of topics) {
-      if (place !== 'unknown') continue;
+    for (const topicStatus of topics) {
+      const { topic, kind: place, places } = topicStatus;
+      if (place !== 'unknown' || isInUse(topicStatus)) continue;
       const reason = places.find(({ reason: why }) => why !== null)?.reason ?? 'it has no place in the target';
-      blockers.push(`where ${group} goes on in ${topic} is unknown: ${reason}`);
+      const unknown = places.filter(({ kind: each }) => each === 'unknown');
+      // Of a source that is lost nothing more comes that would make it known.
+      const passes = kind === 'planned' && unknown.length > 0 && unknown.every(({ lagging }) => lagging);
+      (passes ? pending : blockers).push(`where ${group} goes on in ${topic} is unknown: ${reason}`);
     }
   }
-  return blockers;
+  return { blockers, pending };
+}
+
+/** It goes on at the target already, where it is. */
+function isInUse({ targetMembers }: GroupTopicStatus): boolean {
+  return targetMembers !== null && targetMembers > 0;
 }
 
 function warningsOf(
@@ -88,7 +103,10 @@ function warningsOf(
 ): string[] {
   const warnings: string[] = [];
   for (const { group, topics } of report.groups) {
-    for (const { topic, members, kind: place, places, behindBecause } of topics) {
+    for (const topicStatus of topics) {
+      const { topic, members, targetMembers, kind: place, places, behindBecause } = topicStatus;
+      if (isInUse(topicStatus))
+        warnings.push(`${group} has ${targetMembers} consumers on ${topic} at the target: it goes on there where it is`);
       if (kind === 'planned' && members !== null && members > 0)
         warnings.push(
           `${group} has ${members} consumers on ${topic} at the source: stop them first, or what they do until they stop is read again`,

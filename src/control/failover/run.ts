@@ -1,38 +1,19 @@
 import { IsthmusError } from '../../errors.ts';
-import type { Clock } from '../../spi/clock.ts';
-import type { Checkpoint, MirrorKey, StateStore } from '../../spi/state-store.ts';
-import type { MirrorStatus } from '../api.ts';
-import type { Ends } from '../clusters.ts';
 import type { GroupStatus } from '../groups/api.ts';
-import type { LinkGroupSync, SourceEnds } from '../groups/link-groups.ts';
 import { total } from '../status.ts';
 import type { FailoverCertificate, FailoverPlan, FailoverStatus, FailoverStep, GroupOutcome } from './api.ts';
-import { type RunHook, runHooks } from './hooks.ts';
-import { lanesAtRisk } from './plan.ts';
+import { drain, untilStored } from './drain.ts';
+import { runHooks } from './hooks.ts';
+import { type FailoverHost, LOOK_MILLIS } from './host.ts';
 
-const LOOK_MILLIS = 500;
-/** A source that has not grown for so long counts as fenced. */
-const STILL_MILLIS = 2_000;
+/** Places that are not known because the mirrors lag have so long to become known. */
+const PLACES_MILLIS = 60_000;
 /** Groups have so long to be where they belong after all is drained. */
 const SYNC_MILLIS = 60_000;
-
-/** What a failover works with. */
-export interface FailoverHost {
-  readonly ends: Ends;
-  readonly store: StateStore;
-  readonly clock: Clock;
-  readonly sync: LinkGroupSync;
-  readonly runHook: RunHook;
-  readonly mirrors: () => readonly MirrorStatus[];
-  readonly pause: (key: MirrorKey) => Promise<unknown>;
-}
-
-/** The checkpoints of all mirrors of the link, by mirror. */
-export async function checkpointsOf(host: Pick<FailoverHost, 'mirrors' | 'store'>): Promise<Map<string, readonly Checkpoint[]>> {
-  const all = new Map<string, readonly Checkpoint[]>();
-  for (const { link, spec } of host.mirrors()) all.set(spec.name, await host.store.loadCheckpoints({ link, mirror: spec.name }));
-  return all;
-}
+/** Places that have not changed for so long are the last ones. */
+const SETTLED_MILLIS = 4_000;
+/** The mirrors have so long to get what the source had when the certificate was made. */
+const STORED_MILLIS = 30_000;
 
 /** Where a failover stands, while it runs. Every step may be begun again after a crash: none does harm twice. */
 export interface RunState {
@@ -43,6 +24,8 @@ export interface RunState {
 export interface StepResult {
   readonly detail: string;
   readonly certificate?: FailoverCertificate;
+  /** In place of the one that it was begun with. */
+  readonly plan?: FailoverPlan;
 }
 
 /** Does one step. `tell` takes what it does now. Rejects with what keeps it from ending. */
@@ -56,6 +39,8 @@ export async function runStep(
   const { link } = host.ends;
   const context = { link: link.name, kind: status.kind, failover: status.id };
   switch (step) {
+    case 'places':
+      return await knowPlaces(host, status, tell, signal);
     case 'fence':
       return { detail: await runHooks(link.failover?.fence ?? [], { ...context, step: 'fence' }, host.runHook, signal) };
     case 'drain':
@@ -67,59 +52,27 @@ export async function runStep(
   }
 }
 
-/** Waits until the target has what the source gives. */
-async function drain(
+/** Waits until every group has a place. Nothing has been changed by then. */
+async function knowPlaces(
   host: FailoverHost,
-  planned: boolean,
-  limitMillis: number,
+  { kind }: FailoverStatus,
   tell: (detail: string) => void,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<StepResult> {
   const { clock } = host;
-  const deadline = clock.monotonic() + limitMillis;
-  let [seen, since] = ['', clock.monotonic()];
+  const deadline = clock.monotonic() + PLACES_MILLIS;
   while (true) {
-    if (signal.aborted) throw new IsthmusError('CLOSED', 'draining: it was called off');
-    const ends = await sourceEnds(host);
-    if (ends === undefined) {
-      if (!planned) return 'the source does not answer: what it has beyond the checkpoints stays behind';
-      throw new IsthmusError(
-        'CONNECT_FAILED',
-        'draining: the source does not answer any more; begin an unplanned failover if it is lost',
-      );
-    }
-    const lanes = lanesAtRisk(ends, await checkpointsOf(host));
-    const text = JSON.stringify(lanes.map(({ end }) => end));
-    if (text !== seen) [seen, since] = [text, clock.monotonic()];
-    const behind = lanes.filter(({ records }) => records !== 0);
-    const still = clock.monotonic() - since >= STILL_MILLIS;
-    if (behind.length === 0 && still) return `the target has all of the source's ${lanes.length} lanes`;
-    tell(
-      behind.length > 0
-        ? `${behind.length} of ${lanes.length} lanes are still behind${countText(behind.map(({ records }) => records))}`
-        : 'the target has all; waiting until the source stands still',
-    );
-    if (clock.monotonic() > deadline) {
-      if (!planned) return `${behind.length} lanes were still behind after ${limitMillis / 1_000} s: what they have stays behind`;
+    if (signal.aborted) throw new IsthmusError('CLOSED', 'waiting for places: it was called off');
+    const plan = await host.plan(kind);
+    const open = [...plan.blockers, ...plan.pending];
+    if (open.length === 0) return { detail: 'every group has a place', plan };
+    tell(`not known yet: ${open.join('; ')}`);
+    if (clock.monotonic() > deadline)
       throw new IsthmusError(
         'CONFLICT',
-        `draining: after ${limitMillis / 1_000} s ${behind.length === 0 ? 'the source still grows: is it fenced?' : `${behind.length} lanes are behind; see \`isthmus lanes\``}`,
+        `waiting for places: after ${PLACES_MILLIS / 1_000} s ${open.join('; ')}. Mend that, or force it`,
       );
-    }
     await clock.sleep(LOOK_MILLIS, signal);
-  }
-}
-
-function countText(records: readonly (number | null)[]): string {
-  return records.includes(null) ? '' : ` by ${records.reduce<number>((sum, each) => sum + (each ?? 0), 0)} records`;
-}
-
-/** `undefined` when the source does not answer. */
-async function sourceEnds({ sync }: FailoverHost): Promise<SourceEnds | undefined> {
-  try {
-    return await sync.sourceEnds();
-  } catch {
-    return undefined;
   }
 }
 
@@ -133,21 +86,35 @@ async function syncGroups(
   const { clock, sync } = host;
   const planned = status.kind === 'planned';
   const deadline = clock.monotonic() + SYNC_MILLIS;
+  let [counted, since] = ['', clock.monotonic()];
   while (true) {
     if (signal.aborted) throw new IsthmusError('CLOSED', 'moving the groups: it was called off');
     const { groups } = await sync.pass({ apply: true, orKept: !planned });
-    const open = groups.filter(({ state, topics }) => state === 'waiting' || (planned && topics.some(({ ahead }) => ahead > 0)));
-    if (open.length === 0) return `${groups.length} groups are in place`;
+    // What is in use on the target goes on there where it is: nothing that it has done at the source, or will, moves it.
+    const open = groups.filter(
+      ({ state, topics }) =>
+        state === 'waiting' || (planned && topics.some((topic) => topic.state !== 'active' && topic.ahead > 0)),
+    );
+    const rereads = JSON.stringify(groups.map(({ rereads: count }) => count));
+    if (rereads !== counted) [counted, since] = [rereads, clock.monotonic()];
+    // How far the mirror back has come is known a little later: until then places lie lower than they need to.
+    const settled = !planned || groups.every((group) => group.rereads === 0) || clock.monotonic() - since >= SETTLED_MILLIS;
+    if (open.length === 0 && settled) return `${groups.length} groups are in place`;
     const [first] = open;
-    tell(`${open.length} of ${groups.length} groups are not in place yet`);
+    tell(
+      open.length > 0
+        ? `${open.length} of ${groups.length} groups are not in place yet`
+        : 'all groups are in place; waiting whether they come further',
+    );
     if (clock.monotonic() > deadline) {
-      const why = first?.topics.flatMap(({ places }) => places).find(({ reason }) => reason !== null)?.reason;
+      if (first === undefined) return `${groups.length} groups are in place`;
+      const why = first.topics.flatMap(({ places }) => places).find(({ reason }) => reason !== null)?.reason;
       // What is unknown stays so: it was in the plan, and whoever has begun has taken it on.
       if (!planned || open.every(({ kind }) => kind === 'unknown'))
         return `${groups.length - open.length} groups are in place, ${open.length} are not: ${open.map(({ group }) => group).join(', ')}`;
       throw new IsthmusError(
         'CONFLICT',
-        `moving the groups: ${first?.group ?? ''} is not in place after ${SYNC_MILLIS / 1_000} s${why === undefined || why === null ? '' : `: ${why}`}`,
+        `moving the groups: ${first.group} is not in place after ${SYNC_MILLIS / 1_000} s${why === undefined || why === null ? '' : `: ${why}`}`,
       );
     }
     await clock.sleep(LOOK_MILLIS, signal);
@@ -159,7 +126,8 @@ async function release(host: FailoverHost, status: FailoverStatus, signal: Abort
   const { clock, sync, ends } = host;
   const planned = status.kind === 'planned';
   const report = await sync.pass({ apply: true, orKept: !planned });
-  const lanes = lanesAtRisk(report.sourceEnds, await checkpointsOf(host)).filter(({ records }) => records !== 0);
+  // What the mirror back brings keeps the checkpoints a little behind; of a source that is lost nothing comes any more.
+  const lanes = await untilStored(host, report.sourceEnds, planned ? STORED_MILLIS : 0, signal);
   const paused: string[] = [];
   if (!planned) {
     for (const { link, spec } of host.mirrors()) {

@@ -17,6 +17,8 @@ export interface GroupPlaceStatus {
   readonly rereads: number | null;
   /** What became of the place on the target; null when nothing was tried. */
   readonly outcome: MoveOutcome | null;
+  /** It is unknown only because the mirrors lag, and becomes known when they have caught up. */
+  readonly lagging: boolean;
   /** Why it is not exact, or could not be applied; null when nothing is to be said. */
   readonly reason: string | null;
 }
@@ -32,6 +34,8 @@ export interface GroupTopicStatus {
   readonly sharing: Sharing | null;
   /** Consumers connected at the source; null when unknown. */
   readonly members: number | null;
+  /** Consumers connected at the target, as it says in passing; null when unknown. */
+  readonly targetMembers: number | null;
   /** By lane of the source, text form: the first record that it has not done. */
   readonly source: Readonly<Record<string, string>>;
   /** Stretches beyond these places that it has done already. */

@@ -30,13 +30,15 @@ export function topicStatus({ followed, progress, translation, there, applied, f
     const status = placeStatus(followed, place, applied, progress.behindBecause !== undefined);
     return { ...status, was: was.get(status.lane) ?? null };
   });
-  const state = stateOf(places, applied);
+  const targetMembers = there?.members ?? null;
+  const state = stateOf(places, applied, targetMembers !== null && targetMembers > 0);
   return {
     mirror: followed.mirror.key.mirror,
     topic: followed.topic,
     targetTopic: followed.targetTopic,
     sharing: progress.sharing ?? null,
     members: progress.members ?? null,
+    targetMembers,
     source: Object.fromEntries(progress.lanes.map(({ lane, next }) => [lane, formatPosition(next)])),
     sourceHoles: progress.lanes.reduce((sum, { done }) => sum + done.length, 0),
     behindBecause: progress.behindBecause ?? null,
@@ -78,6 +80,7 @@ export function placeStatus(
     was: null,
     rereads,
     outcome: moved?.outcome ?? null,
+    lagging: place.lagging === true,
     reason: failed ?? moved?.detail ?? back ?? reason ?? null,
   };
 }
@@ -95,13 +98,15 @@ function notHeld(next: Position, done: readonly DoneRange[]): number {
   return Math.max(0, next.index) + parts.reduce((sum, part) => sum + part, 0);
 }
 
-function stateOf(places: readonly GroupPlaceStatus[], applied: Applied | undefined): GroupState {
+function stateOf(places: readonly GroupPlaceStatus[], applied: Applied | undefined, inUse: boolean): GroupState {
   if (applied === undefined) return 'shown';
   if ('failed' in applied || places.length === 0) return 'waiting';
   return least(
     STATES,
     places.map(({ outcome }): GroupState => {
       if (outcome === 'active' || outcome === 'ahead') return outcome;
+      // Where it has consumers nothing would be done with a place, and none is missing.
+      if (outcome === null && inUse) return 'active';
       return outcome === 'applied' || outcome === 'same' ? 'synced' : 'waiting';
     }),
   );

@@ -45,6 +45,8 @@ interface LaneWalked {
 interface Unknown {
   readonly partitions: readonly number[] | undefined;
   readonly reason: string;
+  /** It passes when the checkpoints have reached what was seen of both ends. */
+  readonly lagging?: boolean;
 }
 
 /**
@@ -135,6 +137,7 @@ export class Translator {
       return {
         partitions: undefined,
         reason: `another way brings records of the lane ${lane.lane} as well, and it is not known yet from where on`,
+        lagging: true,
       };
     const base = { view: lane, group, bounds, known: placesOf(view, lane, own) };
     if (comparePositions(at, upTo) < 0 && !(await this.#covers(stretches, checkpoint, at))) {
@@ -216,12 +219,12 @@ export class Translator {
 
   #finish(
     partition: number,
-    { next, reason, tooOld }: PlaceFound,
+    { next, reason, tooOld, lagging }: PlaceFound,
     places: DonePlaces | undefined,
     counted: boolean,
   ): TranslatedPlace {
     if (next === undefined || places === undefined)
-      return { partition, kind: 'unknown', next: undefined, done: [], rereads: 0, counted: true, reason };
+      return { partition, kind: 'unknown', next: undefined, done: [], rereads: 0, counted: true, reason, lagging };
     const { done, others } = places.take(this.#sizes.mostDone);
     const kind = tooOld ? 'too-old' : others === 0 && counted ? 'exact' : 'floor';
     return { partition, kind, next, done, rereads: others, counted, ...(reason === undefined ? {} : { reason }) };
@@ -232,12 +235,14 @@ interface PlaceFound {
   readonly next: Position | undefined;
   readonly tooOld: boolean;
   readonly reason?: string;
+  readonly lagging?: boolean | undefined;
 }
 
 /** The lowest place of a partition that any lane names. */
 function placeIn(view: TopicView, partition: number, findings: readonly LaneFinding[], unknown: readonly Unknown[]): PlaceFound {
-  const because = unknown.find(({ partitions }) => partitions === undefined || partitions.includes(partition));
-  if (because !== undefined) return { next: undefined, tooOld: false, reason: because.reason };
+  const all = unknown.filter(({ partitions }) => partitions === undefined || partitions.includes(partition));
+  const because = all.find(({ lagging }) => lagging !== true) ?? all[0];
+  if (because !== undefined) return { next: undefined, tooOld: false, reason: because.reason, lagging: because.lagging };
   const extent = view.extents.get(partition);
   if (extent === undefined)
     return { next: undefined, tooOld: false, reason: 'the target does not say where the partition begins' };
@@ -254,6 +259,7 @@ function placeIn(view: TopicView, partition: number, findings: readonly LaneFind
         next: undefined,
         tooOld: false,
         reason: "it is not known yet which of the target's own records were given back to the source",
+        lagging: view.observations.length === 0 || view.observations.some((each) => each.givenBack?.has(partition) === true),
       };
     bound = lower(bound, given);
   }

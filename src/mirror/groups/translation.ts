@@ -23,6 +23,8 @@ export interface TranslatedPlace {
   readonly rereads: number;
   /** Whether `rereads` is all of them. */
   readonly counted: boolean;
+  /** It is `unknown` only until the checkpoints have reached what was seen of both ends. */
+  readonly lagging?: boolean | undefined;
   /** Why it is not exact, for people. */
   readonly reason?: string | undefined;
 }

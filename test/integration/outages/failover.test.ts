@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { testOffset } from '../../kit/brokers.ts';
 import { type ClusterEyes, type ClusterName, clusterEyes } from '../../kit/cluster-eyes.ts';
@@ -55,22 +56,23 @@ async function prepare(
   from: ClusterName,
   failover: object,
   stopAfter: number,
+  bothWays = false,
 ): Promise<Setting & { readonly atSource: readonly MemberRow[] }> {
   const run = randomUUID().slice(0, 8);
   const [topic, group, to] = [`failover-${run}`, `app-${run}`, 'pulsar-west' as const];
   const [source, target] = [clusterEyes(stage.eyes, from, testOffset), clusterEyes(stage.eyes, to, testOffset)];
   await source.createTopic(topic, 2);
   await source.load(topic, { count: MESSAGES, keys: 50 });
-  const started = await linksUnderTest([
-    {
-      name: 'l',
-      from,
-      to,
-      groups: { every: '1s' },
-      failover,
-      mirrors: { m: { topics: [topic], rename: 'persistent://public/default/{name}' } },
-    },
-  ]);
+  const link = (name: string, here: ClusterEyes, there: ClusterEyes): Parameters<typeof linksUnderTest>[0][number] => ({
+    name,
+    from: here.name,
+    to: there.name,
+    groups: { every: '1s' },
+    ...(name === 'l' ? { failover } : {}),
+    mirrors: { m: { topics: [here.full(topic)], rename: there.full(topic) } },
+  });
+  const links = [link('l', source, target), link('back', target, source)];
+  const started = await linksUnderTest(bothWays ? links : links.slice(0, 1));
   stage.mirror = started;
   started.process.start();
   await eventually('all is mirrored', async () => (await target.count(topic)).distinct === MESSAGES, started.process);
@@ -135,6 +137,36 @@ describe('a planned failover', () => {
     const outcome = ended.certificate?.groups.find(({ group }) => group === setting.each.group);
     expect(outcome?.actual.rereads).toBe(outcome?.predicted.rereads);
     await expectGoesOn(setting, setting.atSource, ended.certificate);
+  });
+
+  it('does not wait for applications that write on the target, and leaves nothing behind', async () => {
+    const setting = await prepare('rmq-east', {}, 120, true);
+    const { mirror: running, each, path } = setting;
+    const target = clusterEyes(stage.eyes, each.to, testOffset);
+    let writing = true;
+    let from = MESSAGES;
+    const writer = (async () => {
+      while (writing) {
+        await target.load(each.topic, { count: 20, from, keys: 50 });
+        from += 20;
+        await sleep(200);
+      }
+    })();
+    try {
+      await eventually('what the target got comes to the source', async () => {
+        return (await setting.source.count(each.topic)).distinct > MESSAGES;
+      });
+      expect((await running.api('POST', path, { drainTimeout: '30s' })).status).toBe(202);
+      const ended = await untilEnded(setting);
+      expect([ended.state, ended.trouble]).toEqual(['done', null]);
+      expect(ended.certificate).toMatchObject({ recordsLeftBehind: 0, unseenSeconds: 0, pausedMirrors: [] });
+      const outcome = ended.certificate?.groups.find(({ group }) => group === each.group);
+      expect(outcome?.actual).toMatchObject({ kind: 'exact', rereads: 0 });
+      await expectGoesOn(setting, setting.atSource, ended.certificate);
+    } finally {
+      writing = false;
+      await writer;
+    }
   });
 
   it('goes on after a SIGKILL in the middle of a step', async () => {

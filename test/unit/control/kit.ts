@@ -39,6 +39,9 @@ export interface ProcessOptions {
   readonly groups?: GroupsRule;
   readonly failover?: FailoverRule;
   readonly runHook?: RunHook;
+  /** The cluster west can be read as well, for mirrors of the link `back`; groups that follow on it. */
+  readonly bothWays?: boolean;
+  readonly backGroups?: GroupsRule;
   /** Puts something between the process and the world. */
   readonly wrap?: Wrap;
 }
@@ -62,12 +65,14 @@ export class Stage {
   faults: Faults = NO_FAULTS;
   storeIsAway = false;
 
-  start({ mirrors = [], wrap = {}, groups, failover, runHook = async () => undefined }: ProcessOptions = {}): Supervisor {
+  start(options: ProcessOptions = {}): Supervisor {
+    const { mirrors = [], wrap = {}, groups, failover, runHook = async () => undefined, bothWays = false, backGroups } = options;
     const clock = this.time.clock();
     const network = new MemoryNetwork(clock, this.random.next, () => this.faults);
     const east = openQueueCluster('east', this.source, network);
+    const both = openEntryCluster('west', this.target, network);
     // A driver that cannot read, so that the link back is one that no driver serves.
-    const west: Cluster = { ...openEntryCluster('west', this.target, network), source: undefined };
+    const west: Cluster = bothWays ? both : { ...both, source: undefined };
     const supervisor = new Supervisor({
       runHook,
       region: 'west',
@@ -78,7 +83,7 @@ export class Stage {
       ]),
       links: [
         { name: 'l', from: 'east', to: 'west', groups, failover },
-        { name: 'back', from: 'west', to: 'east' },
+        { name: 'back', from: 'west', to: 'east', groups: backGroups },
       ],
       marks: plainMarks,
       windows: this.store.windows(clock),

@@ -18,6 +18,7 @@ export const PLAN: FailoverPlan = {
   groups: [],
   atRisk: [{ mirror: 'orders', topic: 'orders-eu', lane: 'broker-a:3', next: '7', end: '9', records: 2 }],
   blockers: [],
+  pending: [],
   warnings: ['billing has 2 consumers'],
 };
 

@@ -25,6 +25,7 @@ const PLACE: GroupTopicStatus['places'][number] = {
   was: '812:51',
   rereads: 7,
   outcome: 'applied',
+  lagging: false,
   reason: null,
 };
 
@@ -34,6 +35,7 @@ const TOPIC: GroupTopicStatus = {
   targetTopic: 'persistent://public/default/orders-eu',
   sharing: 'ordered',
   members: 0,
+  targetMembers: 0,
   source: { 'broker-a:3': '125000' },
   sourceHoles: 0,
   behindBecause: null,
