@@ -124,7 +124,7 @@ export interface GroupTopicAnswer {
   readonly behindBecause: string | null;
   readonly kind: string;
   readonly rereads: number | null;
-  readonly ahead: number;
+  readonly ahead: number | null;
   readonly places: readonly GroupPlaceAnswer[];
   readonly state: string;
   readonly syncedAt: string | null;
@@ -158,7 +158,7 @@ export interface PositionAnswer {
   readonly mirror: string;
   readonly targetTopic: string;
   readonly kind: string;
-  readonly ahead: number;
+  readonly ahead: number | null;
   readonly places: readonly GroupPlaceAnswer[];
 }
 
@@ -185,9 +185,10 @@ export interface FailoverPlanAnswer {
   readonly warnings: readonly string[];
 }
 
-interface PlacedAnswer {
+export interface PlacedAnswer {
   readonly kind: string;
   readonly rereads: number | null;
+  readonly atLeast: boolean;
 }
 
 export interface FailoverAnswer {

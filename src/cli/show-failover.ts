@@ -1,6 +1,6 @@
 import type { FailoverAnswer, FailoverPlanAnswer, LaneRiskAnswer } from './answers.ts';
 import { printable, table } from './io.ts';
-import { placeKind } from './show-groups.ts';
+import { placedKind } from './show-groups.ts';
 
 /** What a running failover does now, in a line. */
 export function failoverLine({ state, step, steps }: FailoverAnswer): string {
@@ -51,8 +51,8 @@ function certificateLines(certificate: NonNullable<FailoverAnswer['certificate']
   const rows = groups.map(({ group, targetGroup, targetTopic, predicted, actual, state }) => [
     targetGroup === group ? group : `${group} as ${targetGroup}`,
     targetTopic,
-    predicted === null ? null : placeKind(predicted.kind, predicted.rereads),
-    placeKind(actual.kind, actual.rereads),
+    predicted === null ? null : placedKind(predicted),
+    placedKind(actual),
     state,
   ]);
   const left = recordsLeftBehind === null ? 'an unknown number of' : recordsLeftBehind.toLocaleString('en-US');

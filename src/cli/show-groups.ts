@@ -1,10 +1,23 @@
-import type { GroupAnswer, GroupPlaceAnswer, GroupsAppliedAnswer, LinkGroupsAnswer, PositionAnswer } from './answers.ts';
+import type {
+  GroupAnswer,
+  GroupPlaceAnswer,
+  GroupsAppliedAnswer,
+  LinkGroupsAnswer,
+  PlacedAnswer,
+  PositionAnswer,
+} from './answers.ts';
 import { printable, table } from './io.ts';
 
 /** What a place says, in a word or two. */
 export function placeKind(kind: string, rereads: number | null): string {
   if (kind !== 'floor') return kind;
   return rereads === null ? 'floor' : `floor +${rereads.toLocaleString('en-US')}`;
+}
+
+/** As `placeKind`, of a number that more may come to. */
+export function placedKind({ kind, rereads, atLeast }: PlacedAnswer): string {
+  const more = kind === 'exact' ? ' as last seen' : ' or more';
+  return `${placeKind(kind, rereads)}${atLeast && rereads !== null ? more : ''}`;
 }
 
 export function ageOf(time: string | null, now: number): string {
@@ -82,7 +95,7 @@ export function showApplied({ link, force, dryRun, trouble, groups }: GroupsAppl
 }
 
 export function showPosition({ mirror, targetTopic, kind, ahead, places }: PositionAnswer): string {
-  const coming = ahead === 0 ? '' : `; ${ahead.toLocaleString('en-US')} records before it are still to come`;
+  const coming = ahead === 0 ? '' : `; ${ahead?.toLocaleString('en-US') ?? 'some'} records before it are still to come`;
   return `${printable(targetTopic)} (${mirror}): ${kind}${coming}\n\n${showPlaces(places)}`;
 }
 

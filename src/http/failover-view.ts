@@ -43,7 +43,14 @@ const plan = z
   })
   .openapi('FailoverPlan');
 
-const placed = z.strictObject({ kind: placeKind, rereads: z.number().nullable() });
+const placed = z.strictObject({
+  kind: placeKind,
+  rereads: z.number().nullable(),
+  atLeast: z.boolean().meta({
+    description:
+      'More may be read again: what the group did after the source was last seen, or had done of records that were still to come to the target.',
+  }),
+});
 
 const certificate = z
   .strictObject({

@@ -60,7 +60,10 @@ const topic = z
     behindBecause: z.string().nullable().meta({ description: 'Why these places may lie behind what is really done.' }),
     kind: placeKind,
     rereads,
-    ahead: z.number().meta({ description: 'Records that the group has done and the mirror has still to bring.' }),
+    ahead: z.number().nullable().meta({
+      description:
+        'Records that the group has done and the mirror has still to bring; null when they cannot be counted, and there may be some.',
+    }),
     places: z.array(place),
     state: groupState,
     syncedAt: synced,
@@ -106,7 +109,9 @@ export const positionView: z.ZodType = z
     mirror: z.string(),
     targetTopic: z.string(),
     kind: placeKind,
-    ahead: z.number().meta({ description: 'Records before the position that the mirror has still to bring.' }),
+    ahead: z.number().nullable().meta({
+      description: 'Records before the position that the mirror has still to bring; null when they cannot be counted.',
+    }),
     places: z.array(place),
   })
   .openapi('PositionTranslation');

@@ -54,14 +54,23 @@ export interface StepStatus {
   readonly detail: string;
 }
 
+/** A place with what is read again there. */
+export interface Placed {
+  readonly kind: PlaceKind;
+  /** Null when it is not known. */
+  readonly rereads: number | null;
+  /** More may be read again: what the group did after the source was last seen, or had done of records that were still to come to the target. */
+  readonly atLeast: boolean;
+}
+
 /** How a group was predicted to go on, and how it does. */
 export interface GroupOutcome {
   readonly group: string;
   readonly targetGroup: string;
   readonly topic: string;
   readonly targetTopic: string;
-  readonly predicted: { readonly kind: PlaceKind; readonly rereads: number | null } | null;
-  readonly actual: { readonly kind: PlaceKind; readonly rereads: number | null };
+  readonly predicted: Placed | null;
+  readonly actual: Placed;
   readonly state: GroupState;
 }
 

@@ -1,7 +1,16 @@
 import { IsthmusError } from '../../errors.ts';
-import type { GroupStatus } from '../groups/api.ts';
+import type { GroupTopicStatus } from '../groups/api.ts';
+import type { PassReport } from '../groups/link-groups.ts';
 import { total } from '../status.ts';
-import type { FailoverCertificate, FailoverPlan, FailoverStatus, FailoverStep, GroupOutcome } from './api.ts';
+import type {
+  FailoverCertificate,
+  FailoverKind,
+  FailoverPlan,
+  FailoverStatus,
+  FailoverStep,
+  GroupOutcome,
+  Placed,
+} from './api.ts';
 import { drain, untilStored } from './drain.ts';
 import { runHooks } from './hooks.ts';
 import { type FailoverHost, LOOK_MILLIS } from './host.ts';
@@ -93,12 +102,14 @@ async function syncGroups(
     // What is in use on the target goes on there where it is: nothing that it has done at the source, or will, moves it.
     const open = groups.filter(
       ({ state, topics }) =>
-        state === 'waiting' || (planned && topics.some((topic) => topic.state !== 'active' && topic.ahead > 0)),
+        state === 'waiting' || (planned && topics.some((topic) => topic.state !== 'active' && (topic.ahead ?? 0) > 0)),
     );
-    const rereads = JSON.stringify(groups.map(({ rereads: count }) => count));
-    if (rereads !== counted) [counted, since] = [rereads, clock.monotonic()];
-    // How far the mirror back has come is known a little later: until then places lie lower than they need to.
-    const settled = !planned || groups.every((group) => group.rereads === 0) || clock.monotonic() - since >= SETTLED_MILLIS;
+    const aheads = groups.flatMap(({ topics }) => topics.map(({ ahead }) => ahead));
+    const text = JSON.stringify([groups.map(({ rereads }) => rereads), aheads]);
+    if (text !== counted) [counted, since] = [text, clock.monotonic()];
+    // How far the mirror back has come, and what was stored last, is known a little later: until then places lie lower than they need to.
+    const isLast = planned ? groups.every(({ rereads }) => rereads === 0) : aheads.every((ahead) => ahead === 0);
+    const settled = isLast || clock.monotonic() - since >= SETTLED_MILLIS;
     if (open.length === 0 && settled) return `${groups.length} groups are in place`;
     const [first] = open;
     tell(
@@ -144,7 +155,7 @@ async function release(host: FailoverHost, status: FailoverStatus, signal: Abort
       kind: status.kind,
       startedAt: status.steps[0]?.startedAt ?? now,
       endedAt: now,
-      groups: outcomes(status.plan, report.groups),
+      groups: outcomes(status.plan, report),
       // Of a source that does not answer nobody knows what it got after it was last asked.
       recordsLeftBehind: report.sourceAway === undefined ? total(lanes.map(({ records }) => records)) : null,
       leftBehind: lanes,
@@ -154,7 +165,15 @@ async function release(host: FailoverHost, status: FailoverStatus, signal: Abort
   };
 }
 
-function outcomes(plan: FailoverPlan, groups: readonly GroupStatus[]): GroupOutcome[] {
+/** Never fewer than happen: where more may be read again than can be counted, that is said. */
+function placed(kind: FailoverKind, sourceAway: boolean, topic: GroupTopicStatus): Placed {
+  const { ahead, members, kind: place, rereads } = topic;
+  // Of a planned one whoever is still connected at the source is moved once more; of an unplanned one nobody may ask them to stop.
+  const goesOn = kind === 'unplanned' && members !== null && members > 0;
+  return { kind: place, rereads, atLeast: sourceAway || ahead !== 0 || goesOn };
+}
+
+function outcomes(plan: FailoverPlan, { groups, sourceAway }: Pick<PassReport, 'groups' | 'sourceAway'>): GroupOutcome[] {
   const planned = new Map(
     plan.groups.flatMap(({ group, topics }) =>
       topics.map((topic) => [JSON.stringify([group, topic.mirror, topic.topic]), topic] as const),
@@ -168,8 +187,8 @@ function outcomes(plan: FailoverPlan, groups: readonly GroupStatus[]): GroupOutc
         targetGroup,
         topic: topic.topic,
         targetTopic: topic.targetTopic,
-        predicted: before === undefined ? null : { kind: before.kind, rereads: before.rereads },
-        actual: { kind: topic.kind, rereads: topic.rereads },
+        predicted: before === undefined ? null : placed(plan.kind, plan.sourceAway !== null, before),
+        actual: placed(plan.kind, sourceAway !== undefined, topic),
         state: topic.state,
       };
     }),

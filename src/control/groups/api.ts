@@ -46,8 +46,8 @@ export interface GroupTopicStatus {
   readonly kind: PlaceKind;
   /** Records that will be read again on the target; null when that is not known. */
   readonly rereads: number | null;
-  /** Records that the group has done and the mirror has still to bring: they are read again, until the next sync. */
-  readonly ahead: number;
+  /** Records that the group has done and the mirror has still to bring: they are read again, until the next sync. Null when they cannot be counted, and there may be some. */
+  readonly ahead: number | null;
   readonly places: readonly GroupPlaceStatus[];
   readonly state: GroupState;
   /** When progress was last read, translated and, where that is wanted, applied with success; milliseconds since 1970, null before the first time. */
@@ -112,8 +112,8 @@ export interface PositionTranslation {
   readonly targetTopic: string;
   readonly kind: PlaceKind;
   readonly places: readonly GroupPlaceStatus[];
-  /** Records of the lane before the position that the mirror has still to bring. */
-  readonly ahead: number;
+  /** Records of the lane before the position that the mirror has still to bring; null when they cannot be counted. */
+  readonly ahead: number | null;
 }
 
 /** Groups and positions, for HTTP. Every method rejects with an IsthmusError (NOT_FOUND, INVALID_REQUEST, ...). */

@@ -44,7 +44,7 @@ export function topicStatus({ followed, progress, translation, there, applied, f
     behindBecause: progress.behindBecause ?? null,
     kind: worst(places.map(({ kind }) => kind)),
     rereads: total(places.map(({ rereads }) => rereads)),
-    ahead: translation.ahead,
+    ahead: translation.ahead ?? null,
     places,
     state,
     // A group that is in use, or further on, on the target is as it should be.
@@ -63,11 +63,11 @@ export function placeStatus(
   const counted = place.counted && !behind;
   const moved: MovedLane | undefined = applied !== undefined && 'moved' in applied ? applied.moved.get(partition) : undefined;
   // Where the place was applied, the cluster has said what it cannot hold.
-  const elsewhere = moved?.outcome === 'ahead' || moved?.outcome === 'active';
+  // A group that has gone on at the target, or could not be moved, is not at this place; one that was brought back reads again what it had done there. How much that is nobody here can say.
+  const isThere = applied === undefined || moved?.outcome === 'applied' || moved?.outcome === 'same';
   const movedBack = moved?.movedBack === true;
-  // A group that has gone on at the target is not at this place, or was brought back from where it had gone on to: what it reads again there nobody here can say.
   const rereads =
-    next === undefined || !counted || elsewhere || movedBack
+    next === undefined || !counted || !isThere || movedBack
       ? null
       : place.rereads + (moved?.rereads ?? notHeld(next, place.done));
   const failed = applied !== undefined && 'failed' in applied ? applied.failed : undefined;
@@ -75,7 +75,7 @@ export function placeStatus(
   return {
     partition,
     lane: laneName(followed, partition),
-    kind: place.kind === 'exact' && rereads !== 0 && !elsewhere ? 'floor' : place.kind,
+    kind: place.kind === 'exact' && (!counted || (isThere && rereads !== 0)) ? 'floor' : place.kind,
     next: next === undefined ? null : formatPosition(next),
     was: null,
     rereads,

@@ -216,7 +216,7 @@ export class LinkGroupSync {
         targetTopic: followed.targetTopic,
         kind: worst(shown.map(({ kind }) => kind)),
         places: shown,
-        ahead,
+        ahead: ahead ?? null,
       };
     }
     throw new IsthmusError(

@@ -1,5 +1,5 @@
 import { BEFORE_ALL, comparePositions, formatPosition, neighbourDistance, type Position } from '../../model/position.ts';
-import type { LaneProgress } from '../../model/progress.ts';
+import type { LaneProgress, PositionRange } from '../../model/progress.ts';
 import type { LaneExtent } from '../../spi/source.ts';
 import type { Checkpoint } from '../../spi/state-store.ts';
 import { MAX_ROUND_RECORDS, partitionKey } from '../recovery.ts';
@@ -98,7 +98,7 @@ export class Translator {
     const progress = new Map(lanes.map((each) => [each.lane, each]));
     const findings: LaneFinding[] = [];
     const unknown: Unknown[] = [];
-    let ahead = 0;
+    let [ahead, uncounted] = [0, false];
     for (const lane of view.lanes) {
       const own = progress.get(lane.lane);
       const found = await this.#lane(view, lane, own);
@@ -106,11 +106,15 @@ export class Translator {
       if ('reason' in found) unknown.push(found);
       else findings.push(found);
       const next = lane.checkpoint?.next;
-      if (own !== undefined && next !== undefined) ahead += Math.max(0, neighbourDistance(next, own.next) ?? 0);
+      for (const { from, to } of own === undefined || next === undefined ? [] : beyond(own, next)) {
+        const records = neighbourDistance(from, to);
+        ahead += records ?? 0;
+        uncounted ||= records === undefined;
+      }
     }
     const firsts = new Map<number, PlaceFound>();
     for (const partition of partitionsOf(view)) firsts.set(partition, placeIn(view, partition, findings, unknown));
-    return { places: await this.#withDone(view, firsts, findings), ahead };
+    return { places: await this.#withDone(view, firsts, findings), ahead: ahead === 0 && uncounted ? undefined : ahead };
   }
 
   /** `undefined`: the lane has nothing in the target that could matter. */
@@ -278,6 +282,12 @@ function placeIn(view: TopicView, partition: number, findings: readonly LaneFind
   return { next: boundary(lower(first, bound) ?? extent.begin), tooOld: false };
 }
 
+/** What a group has done at or after a checkpoint. */
+function beyond({ next, done }: LaneProgress, checkpoint: Position): PositionRange[] {
+  const all = [{ from: checkpoint, to: next }, ...done.map(({ from, to }) => ({ from: higher(from, checkpoint), to }))];
+  return all.filter(({ from, to }) => comparePositions(from, to) < 0);
+}
+
 /** Up to where a partition's own records were given back, and have come to the checkpoints since. */
 function givenBack({ observations, lanes }: TopicView, partition: number): Position | undefined {
   for (const each of observations) {
@@ -333,6 +343,10 @@ function isAtEnd(next: Position, extent: LaneExtent | undefined): boolean {
 function rightAfter({ major, minor }: Position): Position {
   if (major < 0) return BEFORE_ALL;
   return minor < 0 ? { major: major + 1, minor, index: -1 } : { major, minor: minor + 1, index: -1 };
+}
+
+function higher(a: Position, b: Position): Position {
+  return comparePositions(a, b) >= 0 ? a : b;
 }
 
 function lower(a: Position | undefined, b: Position | undefined): Position | undefined {

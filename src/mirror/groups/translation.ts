@@ -33,8 +33,11 @@ export interface TranslatedPlace {
 export interface Translation {
   /** Ascending by partition. */
   readonly places: readonly TranslatedPlace[];
-  /** Positions that the group is ahead of the mirror: these records are still to come to the target, and are read again there until the group is moved once more. */
-  readonly ahead: number;
+  /**
+   * Positions that the group is ahead of the mirror, those done one by one included: these records are still to come to the target, or their places to be known, and they are read again there until the group is moved
+   * once more. `undefined` where that cannot be counted, and there may be some.
+   */
+  readonly ahead: number | undefined;
 }
 
 /** A lane of the source topic, as its mirror has it. */

@@ -160,8 +160,6 @@ describe('a planned failover', () => {
       const ended = await untilEnded(setting);
       expect([ended.state, ended.trouble]).toEqual(['done', null]);
       expect(ended.certificate).toMatchObject({ recordsLeftBehind: 0, unseenSeconds: 0, pausedMirrors: [] });
-      const outcome = ended.certificate?.groups.find(({ group }) => group === each.group);
-      expect(outcome?.actual).toMatchObject({ kind: 'exact', rereads: 0 });
       await expectGoesOn(setting, setting.atSource, ended.certificate);
     } finally {
       writing = false;

@@ -29,7 +29,17 @@ describe('a failover', () => {
       kind: 'planned' as const,
       startedAt: 3_000,
       endedAt: 9_000,
-      groups: [],
+      groups: [
+        {
+          group: 'billing',
+          targetGroup: 'billing',
+          topic: 'orders',
+          targetTopic: 'orders',
+          predicted: null,
+          actual: { kind: 'floor' as const, rereads: 39, atLeast: true },
+          state: 'synced' as const,
+        },
+      ],
       recordsLeftBehind: 0,
       leftBehind: [],
       unseenMillis: 1_500,
@@ -39,7 +49,11 @@ describe('a failover', () => {
     expect((await api.ask('GET', PATH, { token: READER })).body).toMatchObject({
       state: 'running',
       steps: [{ step: 'fence', startedAt: '1970-01-01T00:00:03.000Z', endedAt: null }],
-      certificate: { endedAt: '1970-01-01T00:00:09.000Z', unseenSeconds: 1.5 },
+      certificate: {
+        endedAt: '1970-01-01T00:00:09.000Z',
+        unseenSeconds: 1.5,
+        groups: [{ actual: { kind: 'floor', rereads: 39, atLeast: true } }],
+      },
     });
     expect((await api.ask('DELETE', PATH)).body['state']).toBe('aborted');
   });

@@ -34,6 +34,18 @@ describe('what is said of a place', () => {
     expect(placeStatus(FOLLOWED, EXACT, undefined)).toMatchObject({ kind: 'floor', rereads: 3 });
   });
 
+  it.each(['failed', 'ahead', 'active'] as const)('has no number where the group is not there: %s', (outcome) => {
+    const lane = { lane: 'broker-a:0', outcome, next: undefined, rereads: undefined };
+    const status = placeStatus(FOLLOWED, EXACT, { moved: new Map([[0, lane]]) });
+    expect(status).toMatchObject({ kind: 'exact', rereads: null, outcome });
+    expect(placeStatus(FOLLOWED, EXACT, { failed: 'no answer' })).toMatchObject({ rereads: null, reason: 'no answer' });
+  });
+
+  it('has no number where the group was brought back by force, as it reads again what it had done at the target', () => {
+    const lane = { lane: 'broker-a:0', outcome: 'applied' as const, next: offsetPosition(5), rereads: 3, movedBack: true };
+    expect(placeStatus(FOLLOWED, EXACT, { moved: new Map([[0, lane]]) })).toMatchObject({ rereads: null, outcome: 'applied' });
+  });
+
   it('is never exact, and has no number, where the source cannot tell how far the group is', () => {
     expect(placeStatus(FOLLOWED, EXACT, moved(0), true)).toMatchObject({ kind: 'floor', rereads: null, next: '5' });
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Translator } from '../../../../src/mirror/groups/translate.ts';
 import type { TopicView } from '../../../../src/mirror/groups/translation.ts';
-import { offsetPosition as at, BEFORE_ALL } from '../../../../src/model/position.ts';
+import { offsetPosition as at, BEFORE_ALL, entryPosition, type Position } from '../../../../src/model/position.ts';
 import type { IndexEntry } from '../../../../src/spi/state-store.ts';
 import { MemoryStore } from '../../../../src/state/memory/store.ts';
 
@@ -72,5 +72,38 @@ describe('the place of a group in the target', () => {
     ]);
     expect(places).toMatchObject([{ kind: 'exact', next: at(110), done: [] }]);
     expect(ahead).toBe(2);
+  });
+
+  it('tells of what is done one by one beyond the checkpoint, which is read again, too', async () => {
+    const translator = await translatorOf({ a: [{ runs: [{ first: at(0), count: 10 }], partition: 0, target: at(100) }] });
+    const translate = async (next: Position, to: Position) =>
+      await translator.topic(view([lane('a', 10, [0], [109])], 1), [{ lane: 'a', next: at(3), done: [{ from: next, to }] }]);
+    expect((await translate(at(5), at(10))).ahead).toBe(0);
+    expect((await translate(at(8), at(13))).ahead).toBe(3);
+    expect((await translate(at(20), at(25))).ahead).toBe(5);
+  });
+
+  it('does not say that nothing is ahead where that cannot be counted, as from one ledger to another', async () => {
+    const translator = await translatorOf({});
+    const begun = lane('0', 0, [0], [-1]);
+    const entries = { ...begun, checkpoint: { ...begun.checkpoint, next: entryPosition(10, 3) } };
+    const { ahead } = await translator.topic(view([entries], 1), [{ lane: '0', next: entryPosition(13, 2), done: [] }]);
+    expect(ahead).toBeUndefined();
+  });
+
+  it('is unknown where records of the target come around over a third cluster alone, and does not look as if that passed', async () => {
+    const translator = await translatorOf({ a: [{ runs: [{ first: at(0), count: 10 }], partition: 0, target: at(100) }] });
+    const plain = lane('a', 10, [0], [109]);
+    const around = { ...plain, checkpoint: { ...plain.checkpoint, cuts: 'around' as const } };
+    const seen = { sourceEnds: new Map([['a', at(10)]]), targetEnds: new Map([[0, at(110)]]) };
+    const placeOf = async (givenBack: ReadonlyMap<number, Position> | undefined, next: number) => {
+      const lanes = [{ ...around, checkpoint: { ...around.checkpoint, next: at(next) } }];
+      const ring = { ...view(lanes, 1), bothWays: true, observations: [{ ...seen, givenBack }] };
+      return (await translator.topic(ring, [{ lane: 'a', next: at(4), done: [] }])).places;
+    };
+    expect(await placeOf(undefined, 10)).toMatchObject([{ kind: 'unknown', lagging: false }]);
+    // With a direct way back it is known as soon as the checkpoints have come so far.
+    expect(await placeOf(new Map([[0, at(110)]]), 9)).toMatchObject([{ kind: 'unknown', lagging: true }]);
+    expect(await placeOf(new Map([[0, at(110)]]), 10)).toMatchObject([{ kind: 'exact', next: at(104) }]);
   });
 });
