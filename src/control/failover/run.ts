@@ -21,6 +21,8 @@ const PLACES_MILLIS = 60_000;
 const SYNC_MILLIS = 60_000;
 /** Places that have not changed for so long are the last ones. */
 const SETTLED_MILLIS = 4_000;
+/** Where consumers go on at the source they never are. */
+const SETTLING_MILLIS = 15_000;
 /** The mirrors have so long to get what the source had when the certificate was made. */
 const STORED_MILLIS = 30_000;
 
@@ -95,7 +97,8 @@ async function syncGroups(
   const { clock, sync } = host;
   const planned = status.kind === 'planned';
   const deadline = clock.monotonic() + SYNC_MILLIS;
-  let [counted, since] = ['', clock.monotonic()];
+  const begun = clock.monotonic();
+  let [counted, since] = ['', begun];
   while (true) {
     if (signal.aborted) throw new IsthmusError('CLOSED', 'moving the groups: it was called off');
     const { groups } = await sync.pass({ apply: true, orKept: !planned });
@@ -104,12 +107,12 @@ async function syncGroups(
       ({ state, topics }) =>
         state === 'waiting' || (planned && topics.some((topic) => topic.state !== 'active' && (topic.ahead ?? 0) > 0)),
     );
-    const aheads = groups.flatMap(({ topics }) => topics.map(({ ahead }) => ahead));
-    const text = JSON.stringify([groups.map(({ rereads }) => rereads), aheads]);
+    const moved = groups.flatMap(({ topics }) => topics.filter(({ state }) => state !== 'active'));
+    const text = JSON.stringify(moved.map(({ rereads, ahead }) => [rereads, ahead]));
     if (text !== counted) [counted, since] = [text, clock.monotonic()];
     // How far the mirror back has come, and what was stored last, is known a little later: until then places lie lower than they need to.
-    const isLast = planned ? groups.every(({ rereads }) => rereads === 0) : aheads.every((ahead) => ahead === 0);
-    const settled = isLast || clock.monotonic() - since >= SETTLED_MILLIS;
+    const isLast = moved.every(({ rereads, ahead }) => (planned ? rereads : ahead) === 0);
+    const settled = isLast || clock.monotonic() - since >= SETTLED_MILLIS || clock.monotonic() - begun >= SETTLING_MILLIS;
     if (open.length === 0 && settled) return `${groups.length} groups are in place`;
     const [first] = open;
     tell(
