@@ -55,7 +55,7 @@ export class MemoryGroups implements Groups {
       if (order !== 0) this.#table.setPlace(topic, lane, group, next);
       // Of an entry that is done in part all is read again, and so is what was done beyond the place.
       const rereads = Math.max(0, next.index) + done.reduce((sum, { records }) => sum + records, 0);
-      return { lane, outcome: order === 0 ? 'same' : 'applied', next: there(), rereads, movedBack: order > 0 };
+      return { lane, outcome: order === 0 ? 'same' : 'applied', next: there(), rereads, movedBack: order > 0 || undefined };
     } catch (error) {
       return { lane, outcome: 'failed', next: undefined, rereads: undefined, detail: toIsthmusError(error).message };
     }

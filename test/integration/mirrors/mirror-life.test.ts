@@ -60,7 +60,7 @@ describe('topics and queues', () => {
   it('finds a new topic that matches, and new queues of it, while it runs', async () => {
     const stem = unique('grow');
     await started({ mirror: { topics: [`${stem}-*`] } });
-    expect((await mirror.status()).ready).toBe(true);
+    await eventually('it has looked for topics', async () => (await mirror.status()).ready);
     const topic = `${stem}-a`;
     await source.createTopic(topic, { queues: 2 });
     await source.load(topic, { count: 500 });

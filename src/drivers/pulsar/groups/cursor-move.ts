@@ -124,7 +124,7 @@ function finish(move: CursorMove, state: PartitionState): void {
     outcome,
     next: after(there.markDelete),
     rereads: rereads(place, state, there),
-    movedBack: back,
+    movedBack: back || undefined,
   };
 }
 

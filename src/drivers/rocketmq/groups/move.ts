@@ -59,7 +59,7 @@ async function moveQueue(
       },
     );
   }
-  return { lane, outcome: 'applied', next: offsetPosition(back), rereads, movedBack: (there ?? 0) > wanted };
+  return { lane, outcome: 'applied', next: offsetPosition(back), rereads, movedBack: (there ?? 0) > wanted || undefined };
 }
 
 interface Store {

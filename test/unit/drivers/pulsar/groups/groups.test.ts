@@ -119,8 +119,8 @@ describe('groups of Pulsar', () => {
     const places = [7, 3, 6].map((entry, i) => ({ lane: String(i), next: entryPosition(5, entry), done: [] }));
     const moved = await groups.move({ group: 'app', topic: full('orders'), sharing: 'shared', places, force: false });
     expect(moved).toEqual([
-      { lane: '0', outcome: 'applied', next: entryPosition(5, 7), rereads: 0, movedBack: false },
-      { lane: '1', outcome: 'same', next: entryPosition(5, 3), rereads: 0, movedBack: false },
+      { lane: '0', outcome: 'applied', next: entryPosition(5, 7), rereads: 0 },
+      { lane: '1', outcome: 'same', next: entryPosition(5, 3), rereads: 0 },
       { lane: '2', outcome: 'ahead', next: entryPosition(5, 9), rereads: undefined },
     ]);
     expect(seen).toEqual([
