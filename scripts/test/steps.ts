@@ -29,7 +29,7 @@ export const steps: readonly Step[] = [
   {
     part: 'faults',
     run: { projects: ['faults'] },
-    what: 'the whole matrix of faults in all four directions, more than an hour',
+    what: 'the whole matrix of faults in all four directions, about two hours',
     long: true,
   },
 ];
