@@ -165,8 +165,17 @@ export class Stretches {
     this.#page = page;
   }
 
-  /** A piece that begins at or before a position. `epoch` changes when what was read is not true any more: the index was emptied, or the lane begins again. */
-  at(lane: LaneId, position: Position, epoch: string): Stretch {
+  /**
+   * A piece that begins at or before a position and holds what lies between the two. `epoch` changes when what was read is not true any more: the index was emptied, or the lane begins again.
+   */
+  async upTo(lane: LaneId, position: Position, epoch: string): Promise<Stretch> {
+    const stretch = this.#at(lane, position, epoch);
+    // One that an earlier pass has read ends where the lane was then. Without the rest, what a group has done since would be in nobody's count, and a lane that was empty then would be so for ever.
+    while (await stretch.later(position));
+    return stretch;
+  }
+
+  #at(lane: LaneId, position: Position, epoch: string): Stretch {
     const key = laneKey(lane);
     let known = this.#lanes.get(key);
     if (known?.epoch !== epoch) this.#lanes.set(key, (known = { epoch, stretches: [] }));

@@ -131,8 +131,8 @@ export class Translator {
     }
     const group = new DoneRecords(progress.next, progress.done);
     const at = comparePositions(group.next, upTo) < 0 ? group.next : upTo;
-    const stretch = this.#stretches.at(id, at, epoch);
-    const cuts = checkpoint.cuts === undefined ? undefined : this.#stretches.at(cutLane(id), at, epoch);
+    const stretch = await this.#stretches.upTo(id, at, epoch);
+    const cuts = checkpoint.cuts === undefined ? undefined : await this.#stretches.upTo(cutLane(id), at, epoch);
     const stretches = cuts === undefined ? [stretch] : [stretch, cuts];
     const complete = checkpoint.indexedFrom !== undefined && comparePositions(checkpoint.indexedFrom, BEFORE_ALL) === 0;
     const everywhere = checkpoint.otherWays === true ? [...view.extents.keys()] : own;
@@ -191,7 +191,7 @@ export class Translator {
   async #isEmpty(view: TopicView, { lane, checkpoint }: LaneView, epoch: string): Promise<boolean> {
     if (checkpoint?.indexedFrom === undefined || comparePositions(checkpoint.indexedFrom, BEFORE_ALL) > 0) return false;
     for (const id of [{ topic: view.topic, lane }, cutLane({ topic: view.topic, lane })]) {
-      const stretch = this.#stretches.at(id, checkpoint.next, epoch);
+      const stretch = await this.#stretches.upTo(id, checkpoint.next, epoch);
       while (stretch.held.length === 0 && (await stretch.earlier()));
       if (stretch.held.length > 0) return false;
     }

@@ -7,14 +7,27 @@ import { MemoryStore } from '../../../../src/state/memory/store.ts';
 
 const KEY = { link: 'east-west', mirror: 'orders' };
 
-async function translatorOf(lanes: Readonly<Record<string, readonly IndexEntry[]>>): Promise<Translator> {
+type Lanes = Readonly<Record<string, readonly IndexEntry[]>>;
+
+async function translatorOf(lanes: Lanes): Promise<Translator> {
+  return (await growing(lanes)).translator;
+}
+
+/** A translator whose index goes on growing. */
+async function growing(
+  lanes: Lanes,
+): Promise<{ readonly translator: Translator; readonly grow: (more: Lanes) => Promise<void> }> {
   const store = new MemoryStore(() => 0.5);
-  for (const [lane, entries] of Object.entries(lanes))
-    await store.appendIndex(KEY, [{ lane: { topic: 'orders', lane }, entries }]);
-  return new Translator({
+  const grow = async (more: Lanes): Promise<void> => {
+    for (const [lane, entries] of Object.entries(more))
+      await store.appendIndex(KEY, [{ lane: { topic: 'orders', lane }, entries }]);
+  };
+  await grow(lanes);
+  const translator = new Translator({
     readIndex: (lane, from, to, limit) => store.readIndex(KEY, lane, from, to, limit),
     scan: () => Promise.reject(new Error('not asked')),
   });
+  return { translator, grow };
 }
 
 function view(lanes: TopicView['lanes'], partitions: number): TopicView {
@@ -105,5 +118,31 @@ describe('the place of a group in the target', () => {
     // With a direct way back it is known as soon as the checkpoints have come so far.
     expect(await placeOf(new Map([[0, at(110)]]), 9)).toMatchObject([{ kind: 'unknown', lagging: true }]);
     expect(await placeOf(new Map([[0, at(110)]]), 10)).toMatchObject([{ kind: 'exact', next: at(104) }]);
+  });
+
+  it('counts what a group has done since an earlier pass, though it is at the end of the lane each time', async () => {
+    const { translator, grow } = await growing({ a: [{ runs: [{ first: at(0), count: 10 }], partition: 0, target: at(100) }] });
+    // What the reverse mirror has given back lags: places lie low, and what is done after them has to be known.
+    const givenBack = new Map([[0, at(105)]]);
+    const placesAt = async (next: number) => {
+      const observation = { sourceEnds: new Map([['a', at(10)]]), targetEnds: new Map([[0, at(105)]]), givenBack };
+      const both = { ...view([lane('a', next, [0], [99 + next])], 1), bothWays: true, observations: [observation] };
+      translator.begin();
+      return (await translator.topic(both, [{ lane: 'a', next: at(next), done: [] }])).places;
+    };
+    expect(await placesAt(10)).toMatchObject([{ next: at(105), done: [{ from: at(105), to: at(110), records: 5 }] }]);
+    await grow({ a: [{ runs: [{ first: at(10), count: 10 }], partition: 0, target: at(110) }] });
+    expect(await placesAt(20)).toMatchObject([{ next: at(105), done: [{ from: at(105), to: at(120), records: 15 }] }]);
+  });
+
+  it('does not take a lane for empty for ever that was empty once', async () => {
+    const { translator, grow } = await growing({});
+    const placesAt = async (next: number) => {
+      translator.begin();
+      return (await translator.topic(view([lane('a', next, [0], [next - 1]), lane('b', 0, [0], [-1])], 1), [])).places;
+    };
+    expect(await placesAt(0)).toMatchObject([{ kind: 'unknown', reason: 'no lane writes to the partition' }]);
+    await grow({ a: [{ runs: [{ first: at(0), count: 10 }], partition: 0, target: at(0) }] });
+    expect(await placesAt(10)).toMatchObject([{ kind: 'unknown', reason: 'the group has no place in the lane a' }]);
   });
 });
