@@ -234,13 +234,20 @@ async function unheardOf(history: History): Promise<(copy: Copy) => boolean> {
   return ({ way, source }) => way === 'other' && heard.get(String(source?.lane)) !== true;
 }
 
+/** The same for all copies of a record. */
+function originOf({ source, partition, place }: Copy): string {
+  return source === undefined ? `${partition} ${JSON.stringify(place)}` : text(source.lane, source.position);
+}
+
 async function checkSafe(history: History, shape: Shape, group: Group, places: readonly TranslatedPlace[]): Promise<void> {
   const isUnheardOf = await unheardOf(history);
   for (const place of places) {
     if (place.kind === 'unknown') continue;
     const reading = new Reading(history, group, place);
+    // Another way may have brought a record twice; then one of its copies is enough.
+    const read = new Set(reading.copies.filter((copy) => reading.isRead(copy)).map(originOf));
     const lost = reading.copies.filter(
-      (copy) => counts(copy, shape) && !isUnheardOf(copy) && !group.isDone(copy) && !reading.isRead(copy),
+      (copy) => counts(copy, shape) && !isUnheardOf(copy) && !group.isDone(copy) && !read.has(originOf(copy)),
     );
     expect(lost, `(T1) partition ${place.partition}`).toEqual([]);
   }
@@ -283,8 +290,8 @@ const END: Position = { major: Number.MAX_SAFE_INTEGER, minor: -1, index: -1 };
 const MILLIS = 60_000;
 const PARAMETERS = { numRuns: 200 };
 /**
- * Always the same histories: of those in which another way brings records around a crash, one of some thousand still breaks T1 or T3 (a place inside an entry that came the other way). Until that is mended a
- * random seed would fail now and then without anything having changed; whoever mends it looks for more with a seed of their own.
+ * Always the same histories: of those in which the store is emptied without the mirror having noticed, one of some thousand breaks T1, and a random seed would fail now and then without anything having changed.
+ * Whoever mends that looks for more with a seed of their own.
  */
 const SAME = { ...PARAMETERS, seed: 20261122 };
 
