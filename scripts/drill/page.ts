@@ -110,9 +110,15 @@ function faultsIn(timeline: readonly Moment[], startedAt: number): readonly numb
   return timeline.filter(({ kind }) => kind === 'fault').map(({ at }) => (at - startedAt) / 1_000);
 }
 
-/** Two lines over the drill's seconds, and a mark at each fault. */
-function chart(seconds: readonly Second[], faults: readonly number[]): string {
+/** Two lines over the drill's seconds from its first record on, and a mark at each fault. Before that brokers start, which may take minutes. */
+function chart(all: readonly Second[], faultsAt: readonly number[]): string {
   const [width, height] = [1_000, 140];
+  const begin = Math.max(
+    0,
+    all.findIndex(({ written, arrived }) => written + arrived > 0),
+  );
+  const seconds = all.slice(begin);
+  const faults = faultsAt.map((at) => Math.max(0, at - begin));
   const highest = Math.max(1, ...seconds.flatMap(({ written, arrived }) => [written, arrived]));
   const x = (second: number): string => ((second / seconds.length) * width).toFixed(1);
   const line = (of: (second: Second) => number): string =>
@@ -131,7 +137,7 @@ ${draw(
   line(({ arrived }) => arrived),
   'var(--blue)',
 )}<line x1="0" x2="${width}" y1="${height}" y2="${height}" stroke="var(--line)"/></svg>
-<p class="detail key"><i style="background:var(--gray)"></i>written on both sides<i style="background:var(--blue)"></i>arrived at a consumer on the target<i style="background:var(--bad)"></i>fault. Highest: ${highest}; ${seconds.length} s.</p>`;
+<p class="detail key"><i style="background:var(--gray)"></i>written on both sides<i style="background:var(--blue)"></i>arrived at a consumer on the target<i style="background:var(--bad)"></i>fault. From ${begin} s to ${all.length} s; highest: ${highest}.</p>`;
 }
 
 function momentItem({ at, text: what, kind }: Moment, startedAt: number): string {
