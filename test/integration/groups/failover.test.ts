@@ -72,6 +72,9 @@ describe('a planned failover', () => {
       const ended = await untilFailoverEnded(setting);
       expect([ended.state, ended.trouble]).toEqual(['done', null]);
       expect(ended.certificate).toMatchObject({ recordsLeftBehind: 0, unseenSeconds: 0, pausedMirrors: [] });
+      // A consumer is taken to be done when nothing more comes.
+      writing = false;
+      await writer;
       await expectGoesOn(stage, setting, setting.atSource, ended.certificate);
     } finally {
       writing = false;
