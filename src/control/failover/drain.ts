@@ -1,6 +1,7 @@
 import { type ErrorCode, IsthmusError, toIsthmusError } from '../../errors.ts';
 import type { Checkpoint } from '../../spi/state-store.ts';
 import type { SourceEnds } from '../groups/link-groups.ts';
+import { total } from '../status.ts';
 import type { LaneRisk } from './api.ts';
 import { checkpointsOf, type FailoverHost, LOOK_MILLIS } from './host.ts';
 import { lanesAtRisk } from './plan.ts';
@@ -105,7 +106,8 @@ function ended(planned: boolean, behind: number, limitMillis: number): string {
 }
 
 function countText(records: readonly (number | null)[]): string {
-  return records.includes(null) ? '' : ` by ${records.reduce<number>((sum, each) => sum + (each ?? 0), 0)} records`;
+  const all = total(records);
+  return all === null ? '' : ` by ${all} records`;
 }
 
 /** Waits until the checkpoints have reached where the source ended when it was looked at. Gives the lanes that have not after a while. */

@@ -1,3 +1,4 @@
+import { laneKey } from '../../model/lane.ts';
 import { BEFORE_ALL, comparePositions, formatPosition } from '../../model/position.ts';
 import type { Checkpoint } from '../../spi/state-store.ts';
 import type { MirrorStatus } from '../api.ts';
@@ -41,10 +42,10 @@ export function lanesAtRisk(sourceEnds: SourceEnds, checkpoints: ReadonlyMap<str
   const lanes: LaneRisk[] = [];
   for (const [mirror, list] of checkpoints) {
     const ends = sourceEnds.get(mirror);
-    const known = new Map(list.map((each) => [JSON.stringify([each.lane.topic, each.lane.lane]), each]));
+    const known = new Map(list.map((each) => [laneKey(each.lane), each]));
     for (const [topic, byLane] of Object.entries(ends ?? {})) {
       for (const [lane, end] of Object.entries(byLane)) {
-        const next = known.get(JSON.stringify([topic, lane]))?.next;
+        const next = known.get(laneKey({ topic, lane }))?.next;
         const done = comparePositions(end, BEFORE_ALL) === 0;
         lanes.push({
           mirror,
