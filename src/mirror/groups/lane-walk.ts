@@ -45,7 +45,6 @@ export async function walkAhead(
   const seenAt = new Map<number, number>();
   let records = 0;
   if (comparePositions(group.next, upTo) >= 0) return { firsts, done, open: false, counted: true };
-  while (comparePositions(stretch.to, group.next) <= 0 && (await stretch.later(upTo)));
   for (let i = stretch.firstReaching(group.next), steps = 0; ; i++, steps++) {
     while (i >= stretch.held.length && (await stretch.later(upTo)));
     const held = stretch.held[i];
