@@ -1,14 +1,15 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import { forEachLimited } from '../../../lib/concurrency.ts';
 import { comparePositions, entryPosition } from '../../../model/position.ts';
+import type { Clock } from '../../../spi/clock.ts';
 import type { DoneRange, GroupMove, GroupPlace, MovedLane } from '../../../spi/groups.ts';
 import type { Rest } from '../admin/rest.ts';
 import { reasonOf } from '../admin/rest.ts';
 import { topicPath } from '../admin/topics.ts';
+import type { BrokerPool } from '../net/broker-pool.ts';
 import { partitionName } from '../topic-name.ts';
 import type { MessageId } from '../wire/message-id.ts';
 import { after, type CursorState, compareCursor, entriesWithin, entryBefore, type PartitionState } from './cursor-state.ts';
-import type { GroupsParts } from './groups.ts';
 import { acknowledgeFor } from './hole-keeper.ts';
 import { readTopicState, type TopicState } from './topic-state.ts';
 
@@ -17,6 +18,12 @@ const PARTITIONS_AT_A_TIME = 4;
 const MAX_HOLE_ENTRIES = 50_000;
 const TRIES = 5;
 const TRY_AGAIN_MILLIS = 200;
+
+export interface GroupsParts {
+  readonly rest: Rest;
+  readonly pool: BrokerPool;
+  readonly clock: Clock;
+}
 
 /** A subscription in one partition. */
 interface CursorMove {

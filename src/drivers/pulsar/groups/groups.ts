@@ -1,13 +1,10 @@
 import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import { forEachLimited } from '../../../lib/concurrency.ts';
 import { compareGroups, type GroupProgress, type LaneProgress, type Sharing } from '../../../model/progress.ts';
-import type { Clock } from '../../../spi/clock.ts';
 import type { GroupMove, Groups, MovedLane, TopicSurvey } from '../../../spi/groups.ts';
 import { field, listField, textField } from '../admin/json.ts';
-import type { Rest } from '../admin/rest.ts';
 import { extentOf, topicPath } from '../admin/topics.ts';
-import type { BrokerPool } from '../net/broker-pool.ts';
-import { moveCursors } from './cursor-move.ts';
+import { type GroupsParts, moveCursors } from './cursor-move.ts';
 import { after, type PartitionState } from './cursor-state.ts';
 import { readTopicState } from './topic-state.ts';
 
@@ -16,12 +13,6 @@ const TOPICS_AT_A_TIME = 8;
 const CONSUMERS_KEPT_MILLIS = 15_000;
 /** Far more than a process mirrors; the oldest go. */
 const MAX_KEPT_TOPICS = 10_000;
-
-export interface GroupsParts {
-  readonly rest: Rest;
-  readonly pool: BrokerPool;
-  readonly clock: Clock;
-}
 
 interface Consumers {
   readonly members: number;

@@ -2,16 +2,18 @@ import { IsthmusError, toIsthmusError } from '../../../errors.ts';
 import { DEAD_LETTER_PREFIX, originProperties } from '../../../model/dead-letter.ts';
 import { formatProvenance, type MarkCodec, PROVENANCE_PROPERTY } from '../../../model/provenance.ts';
 import { PROPERTY_ROW, type RecordBatch } from '../../../model/record-batch.ts';
+import type { ClusterAdmin } from '../../../spi/cluster.ts';
 import type { DeadLetter } from '../../../spi/sink.ts';
 import { Backoff } from '../../../wire/backoff.ts';
-import { parseLane } from '../routes.ts';
+import type { RocketmqDeps } from '../options.ts';
+import { parseLane, type Routes } from '../routes.ts';
 import { encodeBinary } from '../wire/command.ts';
 import { INNER_BODY_AT, INNER_BYTES, INNER_FLAG_AT, sendBatch } from '../wire/send-message.ts';
 import { escapeSeparators, letterMessage } from './encode/letter-message.ts';
 import { MAX_PROPERTY_BYTES } from './encode/record-encoder.ts';
 import type { Limits } from './limits.ts';
+import type { LookParts } from './look/queue-look.ts';
 import { writableLanes, writableMaster } from './queue-route.ts';
-import type { SinkParts } from './sink.ts';
 import { judgeSend } from './verdict.ts';
 
 const MAX_TRIES = 6;
@@ -21,7 +23,11 @@ const RESERVE_BYTES = 40 * 1024;
 /** Room for `ISTHMUS-DEAD-LETTER-PART` among the properties. */
 const PART_BYTES = 64;
 
-export interface DeadLetterParts extends SinkParts {
+export interface DeadLetterParts {
+  readonly look: Pick<LookParts, 'network'>;
+  readonly routes: Routes;
+  readonly admin: Pick<ClusterAdmin, 'ensureTopic'>;
+  readonly deps: RocketmqDeps;
   readonly limits: Limits;
   /** As of a lane's writer. */
   readonly onWeak: (address: string, remark: string) => void;
