@@ -8,6 +8,7 @@ import { plainMarks } from '../../../../src/model/provenance.ts';
 import type { Clock } from '../../../../src/spi/clock.ts';
 import type { Cluster } from '../../../../src/spi/cluster.ts';
 import type { Log, LogFields } from '../../../../src/spi/log.ts';
+import type { Sink } from '../../../../src/spi/sink.ts';
 import type { Delivery, LaneReader } from '../../../../src/spi/source.ts';
 
 export const LANE = { topic: 'T1', lane: 'b1:0' };
@@ -102,6 +103,12 @@ export function openCluster(
     });
   };
   return { cluster, clock, log, budget, troubles, open };
+}
+
+/** Throws where the driver has none. */
+export function sinkOf({ cluster }: Opened): Sink {
+  if (cluster.sink === undefined) throw new Error('the driver has no sink');
+  return cluster.sink;
 }
 
 /** Reads until the record at `last` has come; gives what was delivered, in short. Releases every batch. */

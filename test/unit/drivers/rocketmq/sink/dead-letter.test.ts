@@ -1,31 +1,15 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MessageDecoder } from '../../../../../src/drivers/rocketmq/message/decode.ts';
 import { transformBy } from '../../../../../src/mirror/stages/transform.ts';
 import { DEAD_LETTER_PREFIX } from '../../../../../src/model/dead-letter.ts';
 import { plainMarks } from '../../../../../src/model/provenance.ts';
 import { RecordBatch } from '../../../../../src/model/record-batch.ts';
-import type { DeadLetter, Sink } from '../../../../../src/spi/sink.ts';
+import type { DeadLetter } from '../../../../../src/spi/sink.ts';
 import { batchOf, openTestWriter, type TestRecord } from '../../../../kit/pulsar-writing.ts';
-import { FastClock, type Opened, openCluster } from '../kit.ts';
 import { type StoredMessage, storedMessage } from '../stored-message.ts';
-import { FakeQueue } from './fake-queue.ts';
+import { useQueue } from './queue-scene.ts';
 
-let queue: FakeQueue;
-let opened: Opened;
-
-beforeEach(async () => {
-  queue = await new FakeQueue().start();
-  opened = openCluster([queue.broker.address], undefined, undefined, new FastClock(4));
-});
-afterEach(async () => {
-  await opened.cluster.close();
-  await queue.broker.close();
-});
-
-function sink(): Sink {
-  if (opened.cluster.sink === undefined) throw new Error('the driver has no sink');
-  return opened.cluster.sink;
-}
+const scene = useQueue();
 
 const PULSAR = { sourceCluster: 'pulsar-east', lane: { topic: 'orders', lane: '0' } };
 const ROCKETMQ = { sourceCluster: 'rmq-east', lane: { topic: 'orders', lane: 'broker-a:0' } };
@@ -36,7 +20,7 @@ function letterOf(batch: RecordBatch, origin: Pick<DeadLetter, 'sourceCluster' |
 
 /** The newest message of the queue, as it was stored. */
 function newest(): { readonly stored: StoredMessage; readonly properties: readonly (readonly string[])[] } {
-  const stored = queue.broker.messages.at(-1);
+  const stored = scene.queue.broker.messages.at(-1);
   if (stored === undefined) throw new Error('nothing is stored');
   const text = typeof stored.properties === 'string' ? stored.properties : '';
   return {
@@ -56,7 +40,7 @@ function read(message: StoredMessage): RecordBatch {
 
 /** What a mirror stores of a record, without its mark. */
 async function mirrored(batch: RecordBatch, origin: Pick<DeadLetter, 'sourceCluster' | 'lane'>): Promise<unknown> {
-  const writer = await openTestWriter(sink(), 'T1', origin);
+  const writer = await openTestWriter(scene.sink, 'T1', origin);
   writer.writer.append(batch, 0);
   writer.writer.flush();
   await writer.until(1);
@@ -106,7 +90,7 @@ const RECORD: TestRecord = {
 
 describe('a dead letter in a RocketMQ', () => {
   it('has no property by which RocketMQ would take it for something else', async () => {
-    await sink().writeDeadLetter(letterOf(batchOf([RECORD]), PULSAR));
+    await scene.sink.writeDeadLetter(letterOf(batchOf([RECORD]), PULSAR));
     const names = newest().properties.map(([name]) => name ?? '');
     for (const name of ['TRAN_MSG', 'PGROUP', 'INNER_NUM', 'CLUSTER']) expect(names).not.toContain(name);
     expect(newest().properties).toContainEqual(['PULSAR_TRAN_MSG', 'true']);
@@ -116,7 +100,7 @@ describe('a dead letter in a RocketMQ', () => {
 
   it('becomes by a replay what the mirror itself would have written of a record of a Pulsar', async () => {
     const wanted = await mirrored(batchOf([RECORD]), PULSAR);
-    await sink().writeDeadLetter(letterOf(batchOf([RECORD]), PULSAR));
+    await scene.sink.writeDeadLetter(letterOf(batchOf([RECORD]), PULSAR));
     expect(await replayed()).toEqual(wanted);
   });
 
@@ -129,7 +113,7 @@ describe('a dead letter in a RocketMQ', () => {
     };
     const native = (): RecordBatch => read({ ...message, offset: 0 });
     const wanted = await mirrored(native(), ROCKETMQ);
-    await sink().writeDeadLetter(letterOf(native(), ROCKETMQ));
+    await scene.sink.writeDeadLetter(letterOf(native(), ROCKETMQ));
     expect(newest().properties.map(([name]) => name)).not.toContain('TRAN_MSG');
     expect(newest().properties.map(([name]) => name)).toContain('TIMER_OUT_MS');
     expect(await replayed()).toEqual(wanted);
@@ -137,24 +121,24 @@ describe('a dead letter in a RocketMQ', () => {
 
   it('has what separates properties written otherwise, in names, values and keys', async () => {
     const odd = { ...RECORD, key: 'a\u0001b', properties: [['n\u0002', 'v\u0001w']] as const };
-    await sink().writeDeadLetter(letterOf(batchOf([odd]), PULSAR));
+    await scene.sink.writeDeadLetter(letterOf(batchOf([odd]), PULSAR));
     expect(newest().properties).toContainEqual(['n%02', 'v%01w']);
     expect(newest().properties).toContainEqual(['__SHARDINGKEY', 'a%01b']);
   });
 
   it.each([10, 11, 12])('is stored once where the answer is %i, and that nobody has confirmed it is said', async (code) => {
-    queue.fate = () => ({ answer: { code, remark: 'late', fields: [['queueOffset', '0']] } });
-    await sink().writeDeadLetter(letterOf(batchOf([RECORD]), PULSAR));
-    expect(queue.broker.messages).toHaveLength(1);
-    expect(opened.log.map(({ event }) => event)).toContain('stored-without-confirmation');
+    scene.queue.fate = () => ({ answer: { code, remark: 'late', fields: [['queueOffset', '0']] } });
+    await scene.sink.writeDeadLetter(letterOf(batchOf([RECORD]), PULSAR));
+    expect(scene.queue.broker.messages).toHaveLength(1);
+    expect(scene.opened.log.map(({ event }) => event)).toContain('stored-without-confirmation');
   });
 
   it('has properties that are too long in a message of their own, under their own names', async () => {
     const long = { ...RECORD, properties: [['TRAN_MSG', 'x'.repeat(33_000)]] as const };
-    await sink().writeDeadLetter(letterOf(batchOf([long]), PULSAR));
-    expect(queue.broker.messages).toHaveLength(2);
-    expect(queue.bodies[0]).toBe('from a Pulsar');
-    expect(JSON.parse(queue.bodies[1] ?? '')).toContainEqual(['TRAN_MSG', 'x'.repeat(33_000)]);
+    await scene.sink.writeDeadLetter(letterOf(batchOf([long]), PULSAR));
+    expect(scene.queue.broker.messages).toHaveLength(2);
+    expect(scene.queue.bodies[0]).toBe('from a Pulsar');
+    expect(JSON.parse(scene.queue.bodies[1] ?? '')).toContainEqual(['TRAN_MSG', 'x'.repeat(33_000)]);
     expect(newest().properties).toContainEqual([`${DEAD_LETTER_PREFIX}PART`, 'properties']);
   });
 });

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../../../src/lib/clock.ts';
-import type { Sink } from '../../../../../src/spi/sink.ts';
 import { openTestWriter, type TestRecord, type TestWriter } from '../../../../kit/pulsar-writing.ts';
-import { eventually, FastClock, type Opened, openCluster } from '../kit.ts';
+import { eventually, FastClock, type Opened, openCluster, sinkOf } from '../kit.ts';
 import { FakeQueue } from './fake-queue.ts';
 
 /** A route is believed for so long. */
@@ -23,17 +22,12 @@ afterEach(async () => {
   await Promise.all([queue.broker.close(), replica.broker.close()]);
 });
 
-function sink(): Sink {
-  if (opened.cluster.sink === undefined) throw new Error('the driver has no sink');
-  return opened.cluster.sink;
-}
-
 const records = (from: number, end: number): TestRecord[] =>
   Array.from({ length: end - from }, (_, k) => ({ offset: from + k, body: `m${from + k}` }));
 const bodies = (end: number): string[] => Array.from({ length: end }, (_, k) => `m${k}`);
 
 async function writerOfTen(): Promise<TestWriter> {
-  const writer = await openTestWriter(sink(), 'T1');
+  const writer = await openTestWriter(sinkOf(opened), 'T1');
   await writer.write(records(0, 10));
   await writer.until(10);
   return writer;

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../../../src/lib/clock.ts';
-import type { Sink } from '../../../../../src/spi/sink.ts';
 import {
   batchOf,
   numbered,
@@ -9,7 +8,7 @@ import {
   type TestRecord,
   type TestWriter,
 } from '../../../../kit/pulsar-writing.ts';
-import { eventually, FastClock, type Opened, openCluster } from '../kit.ts';
+import { eventually, FastClock, type Opened, openCluster, sinkOf } from '../kit.ts';
 import { FakeQueue } from './fake-queue.ts';
 
 let queue: FakeQueue;
@@ -23,12 +22,7 @@ async function open(): Promise<TestWriter> {
   queue = await new FakeQueue().start();
   opened = openFast();
   cluster = opened.cluster;
-  return openTestWriter(sink(), 'T1');
-}
-
-function sink(): Sink {
-  if (cluster.sink === undefined) throw new Error('the driver has no sink');
-  return cluster.sink;
+  return openTestWriter(sinkOf(opened), 'T1');
 }
 
 afterEach(async () => {
@@ -61,7 +55,7 @@ describe('a writer into a queue', () => {
     opened = openFast();
     cluster = opened.cluster;
     let mayWrite = true;
-    const writer = await openTestWriter(sink(), 'T1', { mayWrite: () => mayWrite });
+    const writer = await openTestWriter(sinkOf(opened), 'T1', { mayWrite: () => mayWrite });
     await writer.write(records(0, 3));
     await writer.until(3);
     mayWrite = false;
@@ -117,7 +111,7 @@ describe('a writer into a queue', () => {
     queue.settings = 'a=b\nmaxMessageSize=20000\nz=1\n';
     opened = openFast();
     cluster = opened.cluster;
-    const writer = await openTestWriter(sink(), 'T1');
+    const writer = await openTestWriter(sinkOf(opened), 'T1');
     await writer.write(numbered(0, 400, 16, 500));
     await writer.until(400);
     expect(Math.max(...queue.sends)).toBeLessThan(40);
@@ -184,7 +178,7 @@ describe('an answer', () => {
     opened = openFast();
     cluster = opened.cluster;
     let next = 10;
-    const writer: TestWriter = await openTestWriter(sink(), 'T1', {
+    const writer: TestWriter = await openTestWriter(sinkOf(opened), 'T1', {
       onTrouble: (error) => {
         if (error !== undefined || next === 11) return;
         expect(writer.writer.append(batchOf(records(next, next + 1)), 0)).toBe('taken');
@@ -318,7 +312,9 @@ describe('a look at the marks', () => {
     await writer.write(records(0, 40));
     await writer.until(40);
     const found: number[] = [];
-    const report = await sink().scan('T1', 0, { major: 500, minor: -1, index: -1 }, 0, (mark) => found.push(mark.target.major));
+    const report = await sinkOf(opened).scan('T1', 0, { major: 500, minor: -1, index: -1 }, 0, (mark) =>
+      found.push(mark.target.major),
+    );
     expect(report).toEqual({ entries: 40, fromBeginning: true });
     expect(found).toHaveLength(40);
   });
@@ -328,12 +324,12 @@ describe('a look at the marks', () => {
     await writer.write(records(0, 40));
     await writer.until(40);
     queue.broker.expire(30);
-    expect([...(await offsetsIn(sink(), 'T1')).keys()]).toEqual([30, 31, 32, 33, 34, 35, 36, 37, 38, 39]);
+    expect([...(await offsetsIn(sinkOf(opened), 'T1')).keys()]).toEqual([30, 31, 32, 33, 34, 35, 36, 37, 38, 39]);
   });
 
   it('finds nothing in a queue without messages', async () => {
     await open();
-    expect(await sink().scan('T1', 0, undefined, 100, () => undefined)).toEqual({ entries: 0, fromBeginning: true });
-    expect(await sink().tail('T1', 0)).toBeUndefined();
+    expect(await sinkOf(opened).scan('T1', 0, undefined, 100, () => undefined)).toEqual({ entries: 0, fromBeginning: true });
+    expect(await sinkOf(opened).tail('T1', 0)).toBeUndefined();
   });
 });
